@@ -1,0 +1,131 @@
+"""Whole numbers and fractions in base two, the way they are worked out with a pencil."""
+
+import numbers
+from collections import namedtuple
+from decimal import Decimal
+from fractions import Fraction
+
+from ._checks import whole
+
+
+def bits_needed(number, signed=True):
+    """The least number of bits that hold `number`, the sign bit included if `signed`.
+
+    Signed numbers are two's complement: n bits hold -2^(n-1) ... 2^(n-1) - 1.
+    Raises ValueError for a number that is not whole, or a negative one with signed=False.
+
+    >>> bits_needed(2023), bits_needed(2023, signed=False), bits_needed(-128)
+    (12, 11, 8)
+    """
+    number = whole("number", number, None if signed else 0)
+    if not signed:
+        return max(1, number.bit_length())
+    return (number if number >= 0 else ~number).bit_length() + 1
+
+
+def to_bits(number, width, signed=True):
+    """Write `number` in base two with `width` digits; two's complement if `signed`.
+
+    Raises ValueError if it does not fit, naming the bits that it needs.
+
+    >>> to_bits(2023, 16), to_bits(-1, 8)
+    ('0000011111100111', '11111111')
+    """
+    number, width = whole("number", number, None if signed else 0), whole("width", width, 1)
+    needed = bits_needed(number, signed)
+    if needed > width:
+        kind = "signed" if signed else "unsigned"
+        raise ValueError(f"{number} needs {needed} bits as a {kind} number, got width {width}")
+    return format(number % 2**width, f"0{width}b")
+
+
+def from_bits(bits, signed=True):
+    """Read a string of 0s and 1s; two's complement if `signed`, so a leading 1 means negative.
+
+    Spaces and underscores between digits are allowed. Raises ValueError for any other character.
+
+    >>> from_bits("0000011111100111"), from_bits("1111 1111"), from_bits("11111111", signed=False)
+    (2023, -1, 255)
+    """
+    if not isinstance(bits, str):
+        raise TypeError(f"bits must be a string of 0s and 1s, got {bits!r}")
+    digits = bits.replace(" ", "").replace("_", "")
+    if not digits or set(digits) - set("01"):
+        raise ValueError(f"bits must be one or more 0s and 1s, got {bits!r}")
+    value = int(digits, 2)
+    return value - 2 ** len(digits) if signed and digits[0] == "1" else value
+
+
+def halve(number):
+    """The steps of repeated division by two, as a list of (number, quotient, remainder).
+
+    Read upwards, the remainders are the digits. Raises ValueError for a negative number.
+
+    >>> halve(6)
+    [(6, 3, 0), (3, 1, 1), (1, 0, 1)]
+    """
+    number = whole("number", number, 0)
+    steps = []
+    while number or not steps:
+        quotient, remainder = divmod(number, 2)
+        steps.append((number, quotient, remainder))
+        number = quotient
+    return steps
+
+
+def double(fraction, steps):
+    """The steps of repeated doubling, as a list of (fraction, doubled, bit).
+
+    Read downwards, the bits are the digits after the point. The decimal that you write is
+    taken at its word (0.23 is 23/100, not the float nearest to it): no digit is a rounding error.
+    Raises ValueError unless 0 <= fraction < 1 and steps is at least 1.
+
+    >>> double(0.23, 3)
+    [(0.23, 0.46, 0), (0.46, 0.92, 0), (0.92, 1.84, 1)]
+    """
+    rest = _as_written("fraction", fraction)
+    if not 0 <= rest < 1:
+        raise ValueError(f"fraction must be at least 0 and below 1, got {fraction!r}")
+    rows = []
+    for _ in range(whole("steps", steps, 1)):
+        doubled = 2 * rest
+        bit = int(doubled >= 1)
+        rows.append((float(rest), float(doubled), bit))
+        rest = doubled - bit
+    return rows
+
+
+FixedPoint = namedtuple("FixedPoint", "bits value")
+FixedPoint.__doc__ = "A fixed-point number: its digits with their point, and their value."
+
+
+def fixed_point(number, whole_bits, fraction_bits):
+    """Write `number` with a fixed count of binary digits before and after the point.
+
+    Digits beyond the last are cut off, as they are with a pencil, not rounded: the error is below
+    2^-fraction_bits. Raises ValueError for a negative number or a whole part that does not fit.
+
+    >>> fixed_point(20.23, whole_bits=5, fraction_bits=10)
+    FixedPoint(bits='10100.0011101011', value=20.2294921875)
+    """
+    whole_bits, fraction_bits = (
+        whole("whole_bits", whole_bits, 1),
+        whole("fraction_bits", fraction_bits, 0),
+    )
+    exact = _as_written("number", number)
+    if not 0 <= exact < 2**whole_bits:
+        raise ValueError(f"{whole_bits} whole bits hold 0 to below {2**whole_bits}, got {number!r}")
+    units = int(exact * 2**fraction_bits)
+    digits = format(units, f"0{whole_bits + fraction_bits}b")
+    point = "." if fraction_bits else ""
+    return FixedPoint(digits[:whole_bits] + point + digits[whole_bits:], units / 2**fraction_bits)
+
+
+def _as_written(name, value):
+    """Return the exact value of the decimal that a person sees: Fraction(23, 100) for 0.23."""
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, Decimal)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        return Fraction(value if isinstance(value, (numbers.Rational, Decimal)) else str(value))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must be finite, got {value!r}") from error

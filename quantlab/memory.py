@@ -1,0 +1,73 @@
+"""How many bytes a model's weights take, and how many devices hold them."""
+
+import math
+
+from ._checks import one_of, positive, whole
+
+GB = 10**9  # what a disk or an article calls a gigabyte
+GiB = 2**30  # what an operating system or a GPU tool often shows under the same name
+
+#: Bits that one value takes, without any scale beside it.
+VALUE_BITS = {
+    "fp64": 64, "fp32": 32, "tf32": 32, "fp16": 16, "bf16": 16, "fp8": 8, "int8": 8,
+    "fp6": 6, "int6": 6, "int5": 5, "fp4": 4, "nf4": 4, "int4": 4, "int3": 3, "int2": 2,
+    "mxfp8": 8, "mxfp6": 6, "mxfp4": 4, "nvfp4": 4,
+}  # fmt: skip
+
+#: Formats that are defined together with their scale: (values per scale, bits of the scale).
+BUILT_IN_SCALE = {"mxfp8": (32, 8), "mxfp6": (32, 8), "mxfp4": (32, 8), "nvfp4": (16, 8)}
+
+
+def bits_per_weight(format, block_size=None, double_quant=False, scale_bits=32, nested_block=256):
+    """Bits that one weight really takes in `format`, its share of the scales included.
+
+    format: a key of `VALUE_BITS`. block_size: values that share one scale of `scale_bits` bits;
+    None for no scale (or for the scale that the format has built in). double_quant: the scales
+    are themselves 8-bit codes, with one 32-bit scale for every `nested_block` of them.
+    The one 32-bit mean per tensor that double quantization keeps is not counted.
+    Raises ValueError for an unknown format or a block size that is not a whole number above 0.
+    Source: Dettmers et al. 2023, QLoRA, section 3 ("Double Quantization").
+
+    >>> bits_per_weight("nf4", block_size=64), bits_per_weight("nf4", 64, double_quant=True)
+    (4.5, 4.126953125)
+    """
+    bits = VALUE_BITS[one_of("format", format, VALUE_BITS)]
+    if block_size is None:
+        if double_quant:
+            raise ValueError("double_quant needs a block_size: without blocks there are no scales")
+        size, scale = BUILT_IN_SCALE.get(format, (1, 0))
+        return bits + scale / size
+    if format in BUILT_IN_SCALE:
+        raise ValueError(f"{format} has its scale built in; block_size must be None")
+    whole("block_size", block_size, 1)
+    if double_quant:
+        return bits + (8 + 32 / whole("nested_block", nested_block, 1)) / block_size
+    return bits + positive("scale_bits", scale_bits) / block_size
+
+
+def weight_bytes(parameters, format, block_size=None, double_quant=False):
+    """Bytes that `parameters` weights take in `format`: parameters times bits per weight over 8.
+
+    Takes the arguments of `bits_per_weight` and raises what it raises.
+
+    >>> weight_bytes(176e9, "fp16")
+    352000000000.0
+    """
+    return (
+        positive("parameters", parameters) * bits_per_weight(format, block_size, double_quant) / 8
+    )
+
+
+def devices_needed(weight_bytes, device_bytes, headroom=0.0):
+    """The least number of devices of `device_bytes` that hold `weight_bytes`.
+
+    headroom: the share of each device, 0 to below 1, kept free for activations and the KV cache.
+    Raises ValueError for sizes that are not positive.
+
+    >>> devices_needed(352e9, 32e9), devices_needed(352e9, 32e9, headroom=0.05)
+    (11, 12)
+    """
+    if not 0 <= headroom < 1:
+        raise ValueError(f"headroom must be at least 0 and below 1, got {headroom!r}")
+    usable = positive("device_bytes", device_bytes) * (1 - headroom)
+    return math.ceil(positive("weight_bytes", weight_bytes) / usable)

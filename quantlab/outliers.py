@@ -1,0 +1,84 @@
+"""Outlier separation (LLM.int8()): a few columns in 16 bits, all the others in 8."""
+
+import numpy as np
+
+from ._checks import matrix, positive, same_inner
+from .affine import Quantized, absmax_grid, integer_matmul
+
+#: 1/127^2 to the digits that bitsandbytes writes; with more, the last bit would differ.
+PER_SQUARE = np.float32(6.200124e-05)
+
+
+def outlier_columns(x, threshold=6.0):
+    """Return the indices of the columns of `x` that hold an outlier: any |value| >= threshold.
+
+    x: matrix (tokens, features). Raises ValueError for a threshold that is not above 0 and for
+    what is not a finite matrix. Source: Dettmers et al. 2022, LLM.int8(), section 3.2.
+
+    >>> outlier_columns([[1.0, -7.0, 2.0], [0.5, 0.1, 6.0]])
+    array([1, 2])
+    """
+    threshold = positive("threshold", threshold)
+    return np.flatnonzero((np.abs(matrix("x", x)) >= threshold).any(axis=0))
+
+
+def llm_int8_matmul(x, w, threshold=6.0):
+    """Multiply x by w with vector-wise int8, but the columns of x with outliers in 16 bits.
+
+    x: (tokens, in), rounded to FP16 first. w: (in, out), either real weights, whose rows that meet
+    outliers are used in FP16, as in the paper; or `Quantized` to 8 bits with axis=0, and then those
+    rows are decoded from their codes, as in bitsandbytes, which keeps nothing else. Returns
+    (tokens, out): float16 if x is float16, else float32. Raises ValueError for shapes that do not
+    multiply, values that are not finite or beyond FP16's 65504, a threshold not above 0, or
+    codes of another width or axis.
+    Source: Dettmers et al. 2022, LLM.int8(), section 3.2 and equation 8.
+
+    >>> x, w = [[1.0, 2.0], [1000.0, 2.0]], [[0.5], [-1.0]]
+    >>> llm_int8_matmul(x, w).round(3)
+    array([[ -1.5], [498. ]], dtype=float32)
+    """
+    x, kind = _half("x", x), np.asarray(x).dtype
+    w16, w_codes, w_peak = _weights(w)
+    same_inner(x, w_codes)
+    outliers = np.abs(x) >= positive("threshold", threshold)
+    columns = np.flatnonzero(outliers.any(axis=0))
+    # Only the outliers themselves are left out of a row's absmax, not their whole columns:
+    # the library clears values first, then codes, and the scale is taken in between.
+    x_codes, x_peak = _int8(np.where(outliers, np.float32(0), x.astype(np.float32)), axis=1)
+    x_codes[:, columns] = 0
+    sums = integer_matmul(x_codes, w_codes).astype(np.float32)
+    product = sums * (x_peak * w_peak) * PER_SQUARE
+    if kind == np.float16:
+        product = product.astype(np.float16)
+    if columns.size:
+        # FP16 values, FP32 sums: what a 16-bit matrix unit does.
+        part = x[:, columns].astype(np.float32) @ w16[columns].astype(np.float32)
+        product = (product + part).astype(product.dtype)
+    return product
+
+
+def _weights(w):
+    """Return the 16-bit weights, their int8 codes and the largest magnitude of each column."""
+    if not isinstance(w, Quantized):
+        w16 = _half("w", w)
+        return w16, *_int8(w16.astype(np.float32), axis=0)
+    if w.codes.ndim != 2 or w.bits != 8 or w.axis != 0 or w.group_size or not w.symmetric:
+        raise ValueError(
+            "quantized w must come from quantize_absmax(w, bits=8, axis=0), got "
+            f"bits={w.bits}, axis={w.axis}, group_size={w.group_size}, symmetric={w.symmetric}"
+        )
+    return w.dequantize().astype(np.float16), w.codes, (w.scale * 127).astype(np.float32)
+
+
+def _int8(x, axis):
+    """Return the int8 absmax codes along `axis` and the largest magnitudes they are relative to."""
+    grid = absmax_grid(x, 8, axis)
+    return grid.encode(x), np.abs(x).max(axis=axis, keepdims=True)
+
+
+def _half(name, value):
+    array = matrix(name, value)
+    largest = np.abs(array).max()
+    if largest > 65504:
+        raise ValueError(f"{name} must fit FP16, whose largest value is 65504, got {largest}")
+    return array.astype(np.float16)
