@@ -1,0 +1,89 @@
+"""Small pieces of HTML for the faces of explorers: text in, text out, no browser needed."""
+
+from html import escape
+
+# Faces take JupyterLab's colours where there are any, so that they follow its dark theme.
+INK = "var(--jp-content-font-color1, #222222)"
+QUIET = "var(--jp-content-font-color2, #6B6B6B)"
+GRID = "var(--jp-border-color2, #D0D0D0)"
+PALE = "var(--jp-layout-color2, #F2F2F2)"
+GROUND = "var(--jp-layout-color1, #FFFFFF)"
+# Legible on white and on JupyterLab's dark ground, #111111: a contrast over 4 on both.
+RED = "#D9480F"
+
+
+def number(value, digits=4):
+    """Return `value` with `digits` significant digits, zeros kept, no exponent from 1e-5 to 1e6.
+
+    >>> number(3.14159), number(1000), number(-0.00123456), number(7)
+    ('3.142', '1000', '−0.001235', '7')
+    >>> number(3.0), number(1.5e9), number(float("nan"))
+    ('3.000', '1.500e9', 'nan')
+    """
+    if isinstance(value, (bool, str)):
+        return str(value)
+    if value != value or value in (float("inf"), float("-inf")):
+        text = str(float(value)).replace("inf", "∞")
+    elif hasattr(value, "__index__") and abs(value) < 10**6:
+        text = str(int(value))
+    elif value != 0 and not 1e-5 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        text = f"{mantissa}e{int(exponent)}"
+    else:
+        text = f"{float(value):#.{digits}g}".rstrip(".")
+    return text.replace("-", "−")
+
+
+def span(text, color=None, bold=False):
+    """Return escaped `text`, coloured or bold."""
+    style = (f"color:{color};" if color else "") + ("font-weight:600;" if bold else "")
+    return f'<span style="{style}">{escape(str(text))}</span>'
+
+
+def table(rows, header=(), caption="", row_names=False):
+    """Return an HTML table; strings stand left, numbers right with digits under digits.
+
+    rows: lists of strings and numbers. header: the column titles. caption: what the table shows.
+    row_names: True marks the first cell of each row as that row's title.
+    """
+    parts = ['<table style="border-collapse:collapse;font-variant-numeric:tabular-nums;">']
+    if caption:
+        parts.append(f'<caption style="text-align:left;color:{INK};">{escape(caption)}</caption>')
+    if header:
+        kinds = _is_number(rows[0]) if rows else [False] * len(header)
+        pairs = zip(header, kinds, strict=True)
+        cells = (_cell("th", title, right, ' scope="col"') for title, right in pairs)
+        parts.append(f"<thead><tr>{''.join(cells)}</tr></thead>")
+    parts.append("<tbody>")
+    for row in rows:
+        first = [_cell("th", row[0], False, ' scope="row"')] if row_names else []
+        rest = row[len(first) :]
+        cells = [_cell("td", v, right) for v, right in zip(rest, _is_number(rest), strict=True)]
+        parts.append(f"<tr>{''.join(first + cells)}</tr>")
+    return "".join([*parts, "</tbody></table>"])
+
+
+def message(text):
+    """Return `text` as an error message, red and with the word."""
+    return f'<div role="alert" style="color:{RED};font-weight:600;">Error: {escape(text)}</div>'
+
+
+def svg(width, height, body, label):
+    """Return an SVG that shrinks on narrow screens. body: SVG elements. label: its alt text."""
+    return (
+        f'<svg role="img" aria-label="{escape(label, quote=True)}" viewBox="0 0 {width} {height}" '
+        f'width="{width}" style="max-width:100%;height:auto;display:block" '
+        f'font-family="var(--jp-ui-font-family, sans-serif)" font-size="16" fill="{INK}">'
+        f"{body}</svg>"
+    )
+
+
+def _is_number(row):
+    return [not isinstance(value, (str, bool)) for value in row]
+
+
+def _cell(tag, value, right, more=""):
+    text = escape(value if isinstance(value, str) else number(value))
+    side = "right" if right else "left"
+    style = f"text-align:{side};padding:2px 10px;color:{INK};border-bottom:1px solid {GRID};"
+    return f'<{tag}{more} style="{style}">{text}</{tag}>'

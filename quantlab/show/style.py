@@ -1,0 +1,146 @@
+"""The look of every figure: colours with one meaning each, sizes, and pictures with alt text."""
+
+import io
+import sys
+
+import matplotlib
+from IPython.display import Image
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+# Okabe and Ito's palette: these four differ for every common kind of colour vision.
+SIGN = "#0072B2"
+EXPONENT = "#E69F00"
+MANTISSA = "#009E73"
+ERROR = "#D55E00"
+# Greys: text, lines, quiet text (these three are legible on white), grid, the ground of a cell.
+INK, LINE, QUIET, GRID, PALE = "#222222", "#555555", "#6B6B6B", "#D0D0D0", "#F2F2F2"
+
+PIXELS_PER_INCH = 96  # CSS: 12 pt are 16 px, whatever the screen
+WIDEST = 760  # px: a notebook column, and a slide
+SMALLEST_TEXT = 12  # pt at the size shown
+
+RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+    "font.size": 12,
+    "axes.titlesize": 14,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 12,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "legend.fontsize": 12,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": LINE,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": GRID,
+    "lines.linewidth": 2,
+    "axes.prop_cycle": matplotlib.cycler(color=[LINE, SIGN, EXPONENT, MANTISSA, ERROR]),
+    "figure.facecolor": "white",  # opaque: legible on a dark page too
+    "figure.dpi": PIXELS_PER_INCH,
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "quantlab",
+}
+
+
+def apply():
+    """Make this style matplotlib's default in the running kernel."""
+    matplotlib.rcParams.update(RC)
+
+
+def figure(width=720, height=300, rows=1, columns=1, **subplots):
+    """Return (figure, axes) in the course's style, `width` x `height` CSS pixels.
+
+    The figure is not known to pyplot, so nothing shows it twice and nothing has to be closed.
+    `subplots` goes to ``Figure.subplots`` (``sharex``, ``width_ratios`` ...).
+    Raises ValueError if `width` is over 760, the width of a notebook column.
+    """
+    _check_width(width)
+    with matplotlib.rc_context(RC):
+        fig = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH))
+        return fig, fig.subplots(rows, columns, **subplots)
+
+
+def contrast(color):
+    """Return the text colour, INK or white, that is easier to read on `color`.
+
+    >>> contrast("#0072B2"), contrast("#E69F00")
+    ('#FFFFFF', '#222222')
+    """
+    light, dark = (_luminance(c) for c in ("#FFFFFF", INK))
+    ground = _luminance(color)
+    return "#FFFFFF" if (light + 0.05) / (ground + 0.05) > (ground + 0.05) / (dark + 0.05) else INK
+
+
+def picture(fig, alt, width=None):
+    """Return `fig` as a PNG at twice its size, with alt text, ready to be a cell's last value.
+
+    fig: a matplotlib Figure. alt: the message and the numbers that matter, as text. width: in CSS
+    pixels; None is the size the figure was made with. The same figure gives the same bytes.
+    Raises ValueError for an empty `alt`, a width over 760, or a text under 12 pt at the size shown.
+    """
+    if not isinstance(alt, str) or len(alt.split()) < 3:
+        raise ValueError(f"alt must say what the figure shows, in words, got {alt!r}")
+    natural = fig.get_figwidth() * PIXELS_PER_INCH
+    width = round(natural) if width is None else width
+    _check_width(width)
+    _check_text(fig, width / natural)
+    png = io.BytesIO()
+    with matplotlib.rc_context(RC):
+        fig.savefig(
+            png,
+            format="png",
+            dpi=2 * PIXELS_PER_INCH * width / natural,
+            facecolor="white",
+            metadata={"Software": None},
+        )
+    _forget(fig)
+    return Picture(png.getvalue(), width=width, alt=alt)
+
+
+class Picture(Image):
+    """A PNG that says its alt text where only text can be shown."""
+
+    def __init__(self, png, width, alt):
+        super().__init__(data=png, format="png", width=width, alt=alt)
+
+    def __repr__(self):
+        return f"Figure: {self.alt}"
+
+
+def _check_width(width):
+    if not 0 < width <= WIDEST:
+        raise ValueError(f"width must be above 0 and at most {WIDEST} px, got {width!r}")
+
+
+def _check_text(fig, zoom):
+    for text in fig.findobj(Text):
+        shown = text.get_visible() and text.get_text().strip()
+        if shown and text.get_fontsize() * zoom < SMALLEST_TEXT - 1e-6:
+            raise ValueError(
+                f"text must be {SMALLEST_TEXT} pt or more at the size shown, "
+                f"{text.get_text()!r} is {text.get_fontsize() * zoom:.3g} pt"
+            )
+
+
+def _forget(fig):
+    """Close `fig` if pyplot made it: the notebook would show it a second time."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close(fig)
+
+
+def _luminance(color):
+    """Relative luminance, 0 to 1 (WCAG 2.2)."""
+    channels = matplotlib.colors.to_rgb(color)
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

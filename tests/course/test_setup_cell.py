@@ -1,0 +1,108 @@
+"""The set-up cell: short, the address of pyproject.toml, one sentence when something is missing."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from quantlab.course import address, setup_cell
+
+ROOT = Path(__file__).parents[2]
+LEFT_ALONE = ("numpy", "torch", "ipywidgets", "matplotlib")
+
+
+def test_the_cell_is_at_most_12_lines_of_88_columns():
+    lines = setup_cell.cell_text().splitlines()
+    assert len(lines) <= 12
+    assert max(map(len, lines)) <= 88
+
+
+def test_the_cell_installs_from_the_address_in_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"git+{project['urls']['Repository']}\n" in setup_cell.cell_text()
+
+
+def test_every_install_on_colab_leaves_what_is_there_alone():
+    installs = [line for line in setup_cell.cell_text().splitlines() if "pip install" in line]
+    assert installs
+    assert all("--no-deps" in line for line in installs)
+    assert not any(name in line for line in installs for name in LEFT_ALONE)
+
+
+def _off_colab():
+    """The cell as plain Python: IPython's two lines for Colab become nothing."""
+    text = setup_cell.cell_text().replace("!pip", "pass  # pip")
+    ast.parse(text)
+    return text
+
+
+def _run(before):
+    return subprocess.run(
+        [sys.executable, "-c", f"{before}\n{_off_colab()}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def test_it_says_what_it_found_in_one_or_two_lines():
+    done = _run("")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Ready: quantlab ")
+    assert len(done.stdout.splitlines()) <= 2
+
+
+def test_without_quantlab_it_says_in_one_sentence_what_to_do():
+    done = _run("import sys; sys.modules['quantlab'] = None")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "run `make lab` in the course's folder" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["matplotlib", "ipywidgets", "anywidget"])
+def test_a_missing_package_is_named_with_what_to_do(name, monkeypatch):
+    monkeypatch.setattr(setup_cell, "_is_here", lambda package: package != name)
+    with pytest.raises(setup_cell.SetupError, match=rf"^{name} is missing: run `pip install"):
+        setup_cell.setup()
+
+
+def test_a_notebook_shows_the_sentence_without_a_traceback():
+    shown = setup_cell.SetupError("numpy is missing: do this")._render_traceback_()
+    assert shown == ["Set-up stopped: numpy is missing: do this"]
+
+
+def test_packages_for_models_may_be_absent_and_are_named(monkeypatch, capsys):
+    monkeypatch.setattr(setup_cell, "_is_here", lambda package: package != "bitsandbytes")
+    setup_cell.setup()
+    assert "needed for whole models: bitsandbytes. To add: run" in capsys.readouterr().out
+
+
+def test_quantlab_course_imports_without_matplotlib_or_widgets():
+    code = (
+        "import sys; sys.modules.update(matplotlib=None, ipywidgets=None, anywidget=None)\n"
+        "from quantlab import course, show"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_links_open_the_very_notebook():
+    home = address.repository().removeprefix("https://github.com/")
+    assert address.colab("04_x.ipynb") == (
+        f"https://colab.research.google.com/github/{home}/blob/main/notebooks/04_x.ipynb"
+    )
+    assert address.binder("04_x.ipynb") == (
+        f"https://mybinder.org/v2/gh/{home}/main?labpath=notebooks/04_x.ipynb"
+    )
+
+
+def test_an_installed_package_knows_the_address_from_its_metadata(monkeypatch, tmp_path):
+    class Metadata:
+        def get_all(self, key):
+            return ["Repository, https://github.com/a/b"]
+
+    monkeypatch.setattr(address, "_PYPROJECT", tmp_path / "none.toml")
+    monkeypatch.setattr(address.metadata, "metadata", lambda name: Metadata())
+    assert address.repository() == "https://github.com/a/b"
