@@ -8,7 +8,7 @@ import numpy as np
 def whole(name, value, low=None, high=None):
     """Return `value` as an int from low to high. A bool or a float with a fraction is refused."""
     limits = f"at least {low}" if high is None else f"{low} to {high}"
-    allowed = "a whole number" if low is None else f"a whole number, {limits}"
+    allowed = "a whole number" + (f", {limits}" if low is not None else "")
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be {allowed}, got {value!r}")
     if value != value or value in (np.inf, -np.inf) or value != int(value):

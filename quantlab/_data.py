@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
-
 
 def path(name):
     """Return the path of `name` in the data folder; raises FileNotFoundError if it has none."""
-    places = [folder / "data" / name for folder in (_PACKAGE, _PACKAGE.parent)]
+    places = [folder / "data" / name for folder in Path(__file__).resolve().parents[:2]]
     for place in places:
         if place.exists():
             return place

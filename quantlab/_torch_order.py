@@ -1,7 +1,6 @@
 """Two NumPy twins of torch functions that agree to the last bit.
 
-A sum of floats depends on the order of its additions. bitsandbytes calls torch for the mean of the
-scales and for the points of its 8-bit map, so the same bytes need the same order.
+A sum depends on the order of its additions; bitsandbytes has torch add, so the same bytes need it.
 """
 
 import numpy as np

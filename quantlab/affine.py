@@ -64,8 +64,7 @@ class Grid:
 
     def encode(self, x):
         """Return the nearest code of each value, ties to the even multiple of the step."""
-        codes = np.multiply(x, self.inverse)
-        np.rint(codes, out=codes)
+        codes = _count(x, self.inverse)
         codes += self.zero_point.astype(codes.dtype)
         np.clip(codes, self.low, self.high, out=codes)
         return codes.astype(np.int8 if self.high < 128 else np.int16)
@@ -95,7 +94,7 @@ def zero_point_grid(x, bits, axis):
     if not np.isfinite(span).all():
         raise ValueError(f"x spans {low_value.min()} to {high_value.max()}: too wide for {x.dtype}")
     scale, inverse = _step(span, high - low, constant)
-    zero_point = np.clip(low - np.rint(low_value * inverse), low, high)
+    zero_point = np.clip(low - _count(low_value, inverse), low, high)
     return Grid(low, high, scale, inverse, zero_point.astype(np.int16))
 
 
@@ -220,18 +219,25 @@ def _step(peak, levels, constant):
 
     An all-zero group gets step 1. A step is never below the smallest normal number, whose inverse
     would overflow. Where all values are one `constant`, it has to come back exactly, and
-    levels * (peak / levels) may miss it by the last bit: a step beside it, or half as many
-    levels rounded up to a power of two (a division without rounding), hits it.
+    levels * (peak / levels) may miss it by the last bit: then a step beside it, or else one step
+    as long as the constant, hits it.
     """
     kind = peak.dtype.type
-    scale = np.where(peak == 0, kind(1), np.maximum(peak / kind(levels), np.finfo(kind).tiny))
-    levels = np.full(peak.shape, levels, peak.dtype)
-    off = constant & (scale * levels != peak) & (peak > levels * np.finfo(kind).tiny)
-    for beside in (np.nextafter(scale, kind(0)), np.nextafter(scale, kind(np.inf))):
-        hit = off & (beside * levels == peak)
-        scale, off = np.where(hit, beside, scale), off & ~hit
-    levels = np.where(off, (levels + 1) / 2, levels)
-    scale = np.where(off, peak / levels, scale)
-    reciprocal = peak > levels * np.finfo(kind).tiny
-    safe = np.where(reciprocal, peak, 1)
-    return scale, np.where(reciprocal, (1 / safe) * levels, 1 / scale).astype(peak.dtype)
+    tiny = np.finfo(kind).tiny
+    scale = np.where(peak == 0, kind(1), np.maximum(peak / kind(levels), tiny))
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = np.where(peak > levels * tiny, (1 / peak) * kind(levels), 1 / scale)
+        off = constant & (peak > 0) & (np.rint(peak * inverse) * scale != peak)
+        for beside in (np.nextafter(scale, kind(0)), np.nextafter(scale, kind(np.inf))):
+            hit = off & (beside * levels == peak) & (peak > levels * tiny)
+            scale, off = np.where(hit, beside, scale), off & ~hit
+        return np.where(off, peak, scale), np.where(off, 1 / peak, inverse)
+
+
+def _count(x, inverse):
+    """Return x in steps, rounded half to even. A step without an inverse is as long as x itself."""
+    if np.isfinite(inverse).all():
+        steps = np.multiply(x, inverse)
+        return np.rint(steps, out=steps)
+    steps = np.rint(x * np.where(np.isfinite(inverse), inverse, 0))
+    return np.where(np.isfinite(inverse), steps, np.sign(x))

@@ -2,8 +2,6 @@
 
 import numbers
 from collections import namedtuple
-from decimal import Decimal
-from fractions import Fraction
 
 from ._checks import whole
 
@@ -117,15 +115,17 @@ def fixed_point(number, whole_bits, fraction_bits):
         raise ValueError(f"{whole_bits} whole bits hold 0 to below {2**whole_bits}, got {number!r}")
     units = int(exact * 2**fraction_bits)
     digits = format(units, f"0{whole_bits + fraction_bits}b")
-    point = "." if fraction_bits else ""
-    return FixedPoint(digits[:whole_bits] + point + digits[whole_bits:], units / 2**fraction_bits)
+    bits = f"{digits[:whole_bits]}.{digits[whole_bits:]}".rstrip(".")
+    return FixedPoint(bits, units / 2**fraction_bits)
 
 
 def _as_written(name, value):
     """Return the exact value of the decimal that a person sees: Fraction(23, 100) for 0.23."""
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, Decimal)):
+    from fractions import Fraction  # not at the top: it would be a tenth of `import quantlab`
+
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
-        return Fraction(value if isinstance(value, (numbers.Rational, Decimal)) else str(value))
+        return Fraction(str(value))
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be finite, got {value!r}") from error

@@ -98,8 +98,7 @@ class Blockwise:
     @property
     def bits_per_value(self):
         """Bits per value, the scales included (one partial block and the offset are not)."""
-        width = f"int{self.codebook.bits}"
-        return bits_per_weight(width, self.block_size, double_quant=self.nested is not None)
+        return bits_per_weight(f"int{self.codebook.bits}", self.block_size, self.nested is not None)
 
 
 def quantize_blockwise(x, codebook=None, block_size=64, double_quant=False):
@@ -142,7 +141,7 @@ def quantize_blockwise(x, codebook=None, block_size=64, double_quant=False):
 def _block_absmax(flat, block_size):
     full = flat.size - flat.size % block_size
     blocks = flat[:full].reshape(-1, block_size)
-    absmax = np.maximum(blocks.max(axis=1, initial=0), -blocks.min(axis=1, initial=0))
+    absmax = np.maximum(blocks.max(axis=1), -blocks.min(axis=1)) + np.float32(0)  # no minus zero
     if full == flat.size:
         return absmax
     return np.append(absmax, np.abs(flat[full:]).max())

@@ -37,8 +37,7 @@ def maximum(approx, exact):
     >>> maximum([3.0, 4.5], [3.0, 4.0])
     0.5
     """
-    approx, exact = _pair(approx, exact)
-    return float(np.abs(approx - exact).max())
+    return float(np.abs(np.subtract(*_pair(approx, exact))).max())
 
 
 def snr_db(approx, exact):

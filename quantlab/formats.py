@@ -103,11 +103,12 @@ class MiniFloat:
         unsigned = source.dtype.type
         magnitude = source & unsigned(2 ** (size - 1) - 1)
         shift = mantissa - self.mantissa_bits
-        codes = np.array(magnitude)
-        if shift:  # half to even: add just under half, and 1 more if the bit that stays is odd
-            codes += ((magnitude >> unsigned(shift)) & unsigned(1)) + unsigned(2 ** (shift - 1) - 1)
-            codes >>= unsigned(shift)
         rebias = (np.finfo(kind).maxexp - 1 - self.bias) << self.mantissa_bits
+        codes = np.array(magnitude)
+        if shift:  # half to even: add just under half, and 1 more if the code would be odd
+            odd = ((magnitude >> unsigned(shift)) ^ unsigned(rebias & 1)) & unsigned(1)
+            codes += odd + unsigned(2 ** (shift - 1) - 1)
+            codes >>= unsigned(shift)
         small = magnitude < kind.type(self.smallest_normal).view(source.dtype)
         codes -= unsigned(rebias)  # wraps around where `small`, which is overwritten next
         if shift or rebias:
@@ -231,8 +232,8 @@ class MiniFloat:
 
     def _text(self, code):
         digits = format(code, f"0{self.width}b")
-        exponent, mantissa = digits[1:][: self.exponent_bits], digits[1 + self.exponent_bits :]
-        return f"{digits[0]} {exponent} {mantissa}".rstrip()
+        cut = 1 + self.exponent_bits
+        return f"{digits[0]} {digits[1:cut]} {digits[cut:]}".rstrip()
 
 
 @lru_cache(maxsize=32)

@@ -1,8 +1,7 @@
 """GPTQ: quantize a layer row by row, and let the rows not yet done make up for each error.
 
 In this layout (X @ W, with W of shape (in, out)) one input feature is one row of W.
-Source: Frantar et al. 2022, GPTQ: Accurate Post-Training Quantization for Generative
-Pre-trained Transformers, sections 3 and 4 and algorithm 1.
+Source: Frantar et al. 2022, GPTQ, sections 3 and 4 and algorithm 1.
 """
 
 from dataclasses import dataclass

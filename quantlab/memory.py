@@ -67,7 +67,7 @@ def devices_needed(weight_bytes, device_bytes, headroom=0.0):
     >>> devices_needed(352e9, 32e9), devices_needed(352e9, 32e9, headroom=0.05)
     (11, 12)
     """
-    if not 0 <= headroom < 1:
-        raise ValueError(f"headroom must be at least 0 and below 1, got {headroom!r}")
+    if positive("headroom", headroom, or_zero=True) >= 1:
+        raise ValueError(f"headroom must be 0 or more and below 1, got {headroom!r}")
     usable = positive("device_bytes", device_bytes) * (1 - headroom)
     return math.ceil(positive("weight_bytes", weight_bytes) / usable)

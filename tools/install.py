@@ -18,8 +18,8 @@ EXTRAS = {"lab": "lab,lm", "test": "lab,lm,test"}
 def main(what):
     if sys.version_info < OLDEST:
         stop(
-            "quantlab needs Python {}.{} or newer, and this is Python {}.{} ({}). Name another one: "
-            "make {} PYTHON=/path/to/python3.13".format(
+            "quantlab needs Python {}.{} or newer, and this is Python {}.{} ({}). "
+            "Name another one: make {} PYTHON=/path/to/python3.13".format(
                 *OLDEST, *sys.version_info[:2], sys.executable, what
             )
         )

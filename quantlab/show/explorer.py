@@ -125,6 +125,7 @@ class Stepper:
 
     @property
     def value(self):
+        """The step that is shown, from 0."""
         return self.slider.value
 
     @value.setter

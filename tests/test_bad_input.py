@@ -1,0 +1,142 @@
+"""Every bad call says what it got and what is allowed."""
+
+import numpy as np
+import pytest
+
+import quantlab as ql
+from quantlab import binary, codebooks, errors, formats, memory
+
+W = np.arange(12.0).reshape(4, 3) - 5
+EYE = np.eye(4)
+NAN = np.array([[1.0, 2.0], [np.nan, 3.0]])
+INF = np.array([1.0, -np.inf])
+SKEW = EYE + np.triu(np.ones((4, 4)), 1)
+Q8, Q4 = ql.quantize_absmax(W), ql.quantize_absmax(W, bits=4, axis=0)
+FP16 = formats.FP16
+
+
+def minifloat(*args):
+    return formats.MiniFloat("bad", *args)
+
+
+# (function, arguments, keywords, exception, what the message holds: the value, what is allowed)
+BAD = [
+    (binary.bits_needed, (20.23,), {}, ValueError, ["20.23", "whole"]),
+    (binary.bits_needed, (-1,), {"signed": False}, ValueError, ["-1", "at least 0"]),
+    (binary.bits_needed, ("7",), {}, TypeError, ["'7'", "whole number"]),
+    (binary.bits_needed, (float("inf"),), {}, ValueError, ["inf", "whole"]),
+    (binary.to_bits, (2023, 11), {}, ValueError, ["2023", "12 bits", "11"]),
+    (binary.to_bits, (1, 0), {}, ValueError, ["width", "at least 1", "0"]),
+    (binary.from_bits, ("0102",), {}, ValueError, ["0102", "0s and 1s"]),
+    (binary.from_bits, ("",), {}, ValueError, ["''", "one or more 0s and 1s"]),
+    (binary.from_bits, (101,), {}, TypeError, ["101", "string of 0s and 1s"]),
+    (binary.halve, (-3,), {}, ValueError, ["-3", "at least 0"]),
+    (binary.double, (1.5, 3), {}, ValueError, ["1.5", "at least 0 and below 1"]),
+    (binary.double, (0.5, 0), {}, ValueError, ["steps", "at least 1", "0"]),
+    (binary.double, (float("nan"), 3), {}, ValueError, ["nan", "finite"]),
+    (binary.double, ("0.5", 3), {}, TypeError, ["'0.5'", "a number"]),
+    (binary.fixed_point, (202.3, 5, 10), {}, ValueError, ["202.3", "below 32"]),
+    (binary.fixed_point, (1.5, 0, 10), {}, ValueError, ["whole_bits", "at least 1", "0"]),
+    (binary.fixed_point, (1.5, 4, -1), {}, ValueError, ["fraction_bits", "at least 0", "-1"]),
+    (minifloat, (0, 3, 7), {}, ValueError, ["exponent_bits", "2 to 11", "0"]),
+    (minifloat, (12, 3, 7), {}, ValueError, ["exponent_bits", "2 to 11", "12"]),
+    (minifloat, (4, 0, 7), {}, ValueError, ["mantissa_bits", "1 to 52", "0"]),
+    (minifloat, (4, 53, 7, "none"), {}, ValueError, ["mantissa_bits", "0 to 52", "53"]),
+    (minifloat, (4, 3, 5000), {}, ValueError, ["bias", "1023", "5000"]),
+    (minifloat, (4, 3, 7, "maybe"), {}, ValueError, ["'maybe'", "ieee, nan, none"]),
+    (FP16.encode, (["a"],), {}, TypeError, ["real numbers", "<U1"]),
+    (FP16.encode, ([1j],), {}, TypeError, ["real numbers", "complex128"]),
+    (FP16.decode, ([1.0],), {}, TypeError, ["integers", "float64"]),
+    (FP16.decode, ([65536],), {}, ValueError, ["0 to 65535", "65536"]),
+    (FP16.decode, ([-1],), {}, ValueError, ["0 to 65535", "-1"]),
+    (formats.FP32.finite_values, (), {}, ValueError, ["2^32", "2^16"]),
+    (ql.quantize_absmax, (W,), {"bits": 0}, ValueError, ["bits", "2 to 16", "0"]),
+    (ql.quantize_absmax, (W,), {"bits": 1}, ValueError, ["bits", "2 to 16", "1"]),
+    (ql.quantize_zero_point, (W,), {"bits": 17}, ValueError, ["bits", "2 to 16", "17"]),
+    (ql.quantize_absmax, (W,), {"bits": 7.5}, ValueError, ["7.5", "2 to 16"]),
+    (ql.quantize_absmax, (W,), {"bits": "8"}, TypeError, ["'8'", "2 to 16"]),
+    (ql.quantize_absmax, (W,), {"bits": True}, TypeError, ["True", "2 to 16"]),
+    (ql.quantize_absmax, (NAN,), {}, ValueError, ["nan", "(1, 0)", "finite"]),
+    (ql.quantize_zero_point, (INF,), {}, ValueError, ["-inf", "(1)", "finite"]),
+    (ql.quantize_absmax, ([],), {}, ValueError, ["(0,)", "at least one value"]),
+    (ql.quantize_zero_point, (np.zeros((0, 3)),), {}, ValueError, ["(0, 3)", "at least one"]),
+    (ql.quantize_absmax, (["a", "b"],), {}, TypeError, ["real numbers", "<U1"]),
+    (ql.quantize_absmax, (None,), {}, TypeError, ["real numbers", "object"]),
+    (ql.quantize_absmax, (W,), {"axis": 2}, ValueError, ["axis", "-2 to 1", "2"]),
+    (ql.quantize_absmax, (W,), {"axis": "rows"}, TypeError, ["'rows'", "-2 to 1"]),
+    (ql.quantize_absmax, (3.0,), {"axis": 0}, ValueError, ["axis", "None", "0"]),
+    (ql.quantize_absmax, (W,), {"axis": 0, "group_size": 3}, ValueError, ["divide", "4", "3"]),
+    (ql.quantize_absmax, (W,), {"axis": 0, "group_size": 0}, ValueError, ["1 to 4", "0"]),
+    (ql.quantize_zero_point, ([-1.7e308, 1.7e308],), {}, ValueError, ["1.7e+308", "float64"]),
+    (ql.quantized_matmul, (Q8, Q8), {}, ValueError, ["(4, 3)", "3 != 4"]),
+    (ql.quantized_matmul, (W, Q8), {}, TypeError, ["qx", "Quantized", "ndarray"]),
+    (ql.quantized_matmul, (Q4, Q4), {}, ValueError, ["axis=1", "axis=0"]),
+    (ql.outlier_columns, (W,), {"threshold": 0}, ValueError, ["threshold", "above 0", "0"]),
+    (ql.outlier_columns, (W,), {"threshold": -6.0}, ValueError, ["above 0", "-6.0"]),
+    (ql.outlier_columns, (W[0],), {}, ValueError, ["matrix", "(3,)"]),
+    (ql.llm_int8_matmul, (W, W), {}, ValueError, ["(4, 3)", "3 != 4"]),
+    (ql.llm_int8_matmul, (W * 1e6, W.T), {}, ValueError, ["65504", "6000000"]),
+    (ql.llm_int8_matmul, (W.T, Q4), {}, ValueError, ["bits=8", "bits=4"]),
+    (ql.llm_int8_matmul, (NAN, NAN), {}, ValueError, ["nan", "finite"]),
+    (ql.hessian, ([1.0, 2.0],), {}, ValueError, ["matrix", "(2,)"]),
+    (ql.hessian, (NAN,), {}, ValueError, ["nan", "finite"]),
+    (ql.quantize_gptq, (W, np.eye(3)), {}, ValueError, ["(4, 4)", "(3, 3)"]),
+    (ql.quantize_gptq, (W, np.ones((4, 3))), {}, ValueError, ["(4, 4)", "(4, 3)"]),
+    (ql.quantize_gptq, (W, SKEW), {}, ValueError, ["symmetric", "2/n X^T X"]),
+    (ql.quantize_gptq, (W, -EYE), {}, ValueError, ["positive definite", "damping=0.01"]),
+    (ql.quantize_gptq, (W, EYE - 1), {"damping": 0}, ValueError, ["definite", "damping=0"]),
+    (ql.quantize_gptq, (W, EYE), {"damping": -1}, ValueError, ["damping", "0 or more", "-1"]),
+    (ql.quantize_gptq, (W, EYE * np.nan), {}, ValueError, ["nan", "finite"]),
+    (ql.quantize_gptq, (W, EYE), {"bits": 1}, ValueError, ["bits", "2 to 16", "1"]),
+    (ql.quantize_gptq, (W, EYE), {"group_size": 3}, ValueError, ["divide", "4 rows", "3"]),
+    (ql.quantize_gptq, (W, EYE), {"group_size": 5}, ValueError, ["1 to 4", "5"]),
+    (ql.quantize_gptq, (W[0], EYE), {}, ValueError, ["matrix", "(3,)"]),
+    (ql.error_diffusion, (W[0],), {}, ValueError, ["matrix", "(3,)"]),
+    (ql.error_diffusion, (W,), {"bits": 17}, ValueError, ["2 to 16", "17"]),
+    (ql.quantize_blockwise, (W, "nf4"), {}, TypeError, ["'nf4'", "NF4"]),
+    (ql.quantize_blockwise, (W,), {"block_size": 0}, ValueError, ["at least 1", "0"]),
+    (ql.quantize_blockwise, (W,), {"block_size": 6.5}, ValueError, ["at least 1", "6.5"]),
+    (ql.quantize_blockwise, (NAN,), {}, ValueError, ["nan", "finite"]),
+    (ql.quantize_blockwise, ([],), {}, ValueError, ["(0,)", "at least one"]),
+    (ql.quantize_blockwise, ([1e300],), {}, ValueError, ["1e+300", "float32"]),
+    (ql.quantize_blockwise, (W, codebooks.DYNAMIC8, 64, True), {}, ValueError, ["8-bit", "4-bit"]),
+    (ql.Codebook, ("x", np.zeros(15)), {}, ValueError, ["(15,)", "16 or 256"]),
+    (ql.Codebook, ("x", np.full(16, 2.0)), {}, ValueError, ["2.0", "-1 to 1"]),
+    (memory.bits_per_weight, ("fp17",), {}, ValueError, ["'fp17'", "fp16", "nf4"]),
+    (memory.bits_per_weight, (16,), {}, TypeError, ["16", "fp16"]),
+    (memory.bits_per_weight, ("nf4", 0), {}, ValueError, ["block_size", "at least 1", "0"]),
+    (memory.bits_per_weight, ("nf4", None, True), {}, ValueError, ["block_size", "double_quant"]),
+    (memory.bits_per_weight, ("mxfp4", 64), {}, ValueError, ["mxfp4", "None"]),
+    (memory.weight_bytes, (-1, "fp16"), {}, ValueError, ["parameters", "above 0", "-1"]),
+    (memory.weight_bytes, ("7B", "fp16"), {}, TypeError, ["'7B'", "above 0"]),
+    (memory.devices_needed, (1e9, 0), {}, ValueError, ["device_bytes", "above 0", "0"]),
+    (memory.devices_needed, (1e9, 1e9, 1.0), {}, ValueError, ["headroom", "below 1", "1.0"]),
+    (memory.devices_needed, (1e9, 1e9, "10%"), {}, TypeError, ["headroom", "'10%'", "0 or more"]),
+    (errors.relative, (W, W.T), {}, ValueError, ["(4, 3)", "(3, 4)"]),
+    (errors.maximum, ([np.nan], [1.0]), {}, ValueError, ["nan", "finite"]),
+    (errors.snr_db, ([], []), {}, ValueError, ["(0,)", "at least one"]),
+]  # fmt: skip
+
+
+CASES = [pytest.param(*case, id=f"{i:02d}-{case[0].__name__}") for i, case in enumerate(BAD)]
+
+
+@pytest.mark.parametrize(("function", "args", "keywords", "kind", "words"), CASES)
+def test_a_bad_call_names_its_value_and_what_is_allowed(function, args, keywords, kind, words):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        function(*args, **keywords)
+    assert caught.type is kind
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize("act_order", [False, True])
+def test_the_steps_of_gptq_refuse_what_gptq_refuses(act_order):
+    with pytest.raises(ValueError, match=r"hessian must have shape \(4, 4\).*got \(3, 3\)"):
+        next(ql.gptq_steps(W, np.eye(3), act_order=act_order))
+
+
+def test_a_hessian_that_damping_cannot_save_is_refused():
+    # The eigenvalues are 16 and three times -4; the diagonal, all 1, gives no hint.
+    bad = np.eye(4) + 5 * (np.ones((4, 4)) - np.eye(4))
+    with pytest.raises(ValueError, match=r"not positive definite with damping=0\.01"):
+        ql.quantize_gptq(W, bad)

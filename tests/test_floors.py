@@ -1,0 +1,161 @@
+"""The house: floors import downwards only, the ground floor is light and short."""
+
+import ast
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import quantlab
+
+PACKAGE = Path(quantlab.__file__).parent
+GROUND = sorted(PACKAGE.glob("*.py"))
+ALL_FILES = sorted(PACKAGE.rglob("*.py"))
+FLOORS = {  # floor: (floors of quantlab below it, packages from outside)
+    "": (set(), {"numpy"}),
+    "lm": (
+        set(),
+        {"numpy", "torch", "transformers", "bitsandbytes", "accelerate", "safetensors",
+         "tqdm", "huggingface_hub", "psutil"},
+    ),
+    "show": ({"lm"}, {"numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"}),
+    "course": (
+        {"lm", "show"},
+        {"torch", "numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"},
+    ),
+}  # fmt: skip
+HEAVY = ["torch", "matplotlib", "ipywidgets", "anywidget", "transformers", "bitsandbytes",
+         "accelerate", "IPython", "ml_dtypes", "scipy", "pandas"]  # fmt: skip
+
+
+def fresh(code):
+    """Run code in a fresh interpreter and return what it prints."""
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def floor(file):
+    """The floor a file is on: "" for the ground floor."""
+    parts = file.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def imports(file):
+    """All modules that a file imports, anywhere in it, as absolute dotted names."""
+    package = ["quantlab", *file.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
+            yield from (".".join([*base, alias.name]) for alias in node.names)
+
+
+def named(file):
+    return str(file.relative_to(PACKAGE))
+
+
+every_file = pytest.mark.parametrize("file", ALL_FILES, ids=named)
+
+
+def test_importing_quantlab_loads_the_ground_floor_alone():
+    loaded = fresh("import sys, quantlab; print(*sys.modules)")
+    assert [name for name in HEAVY if name in loaded] == []
+    assert [name for name in loaded if name.startswith(("quantlab.lm", "quantlab.show"))] == []
+    assert "quantlab.gptq" in loaded
+
+
+def test_importing_quantlab_takes_less_than_a_fifth_of_a_second():
+    # The processor's time, and the best of five: what other programs take does not count.
+    code = "import time; t = time.process_time(); import quantlab; print(time.process_time() - t)"
+    assert min(float(fresh(code)[0]) for _ in range(5)) < 0.2
+
+
+@pytest.mark.parametrize("name", ["lm", "show", "course"])
+def test_importing_a_floor_above_loads_no_model_library(name):
+    loaded = fresh(f"import sys; from quantlab import {name}; print(*sys.modules)")
+    assert {"torch", "transformers", "bitsandbytes"} & set(loaded) == set()
+
+
+@every_file
+def test_a_file_imports_only_what_its_floor_may(file):
+    below, outside = FLOORS[floor(file)]
+    for name in imports(file):
+        top, *rest = name.split(".")
+        if top == "quantlab":
+            above = set(FLOORS) - below - {floor(file), ""}
+            assert not rest or rest[0] not in above, f"{named(file)} imports {name}"
+        else:
+            allowed = top in sys.stdlib_module_names or top in outside
+            assert allowed, f"{named(file)} imports {name}"
+
+
+def test_no_two_modules_of_the_ground_floor_import_each_other():
+    names = {file.stem for file in GROUND}
+    below = {
+        file.stem: {part for name in imports(file) for part in name.split(".")[1:2]} & names
+        for file in GROUND
+        if file.stem != "__init__"
+    }
+    done = set()
+    while len(done) < len(below):
+        ready = {name for name, needs in below.items() if name not in done and needs <= done}
+        assert ready, f"a circle among {sorted(set(below) - done)}"
+        done |= ready
+
+
+def test_the_ground_floor_is_under_1500_lines():
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in GROUND) < 1500
+
+
+@every_file
+def test_no_function_is_over_60_lines(file):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = node.end_lineno - node.lineno + 1
+            assert lines <= 60, f"{named(file)}: {node.name} has {lines} lines"
+
+
+@every_file
+def test_every_module_and_every_public_name_in_it_has_a_docstring(file):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    for node in list(public):
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            public += [part for part in node.body if isinstance(part, ast.FunctionDef)]
+    public = [n for n in public if not any("setter" in ast.dump(d) for d in n.decorator_list)]
+    bare = [n.name for n in public if not n.name.startswith("_") and not ast.get_docstring(n)]
+    assert bare == []
+
+
+def test_every_name_that_quantlab_exports_is_there_and_documented():
+    for name in quantlab.__all__:
+        thing = getattr(quantlab, name)
+        assert isinstance(thing, quantlab.Codebook) or inspect.getdoc(thing)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["binary", "formats", "affine", "outliers", "gptq", "codebooks", "memory", "errors", "article"],
+)
+def test_each_module_of_the_design_is_an_attribute_of_quantlab(module):
+    assert getattr(quantlab, module) is importlib.import_module(f"quantlab.{module}")
+
+
+def test_every_public_function_of_the_article_path_says_its_source():
+    for function in (
+        quantlab.quantize_absmax, quantlab.quantize_zero_point, quantlab.quantized_matmul,
+        quantlab.outlier_columns, quantlab.llm_int8_matmul, quantlab.hessian,
+        quantlab.quantize_gptq, quantlab.error_diffusion, quantlab.quantize_blockwise,
+    ):  # fmt: skip
+        assert "Source" in function.__doc__

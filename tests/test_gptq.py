@@ -1,0 +1,322 @@
+"""GPTQ against a slow reference that follows the paper's equations, and the story of its steps."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import quantlab as ql
+
+
+def problem(rows=24, columns=5, seed=0, tokens=None):
+    """Weights and correlated inputs: a third as many causes as features, and a little noise."""
+    rng = np.random.default_rng(seed)
+    tokens = tokens or 4 * rows
+    causes = rng.standard_normal((tokens, rows // 3 + 1))
+    x = causes @ rng.standard_normal((rows // 3 + 1, rows))
+    x += 0.3 * rng.standard_normal((tokens, rows))
+    return rng.standard_normal((rows, columns)), x
+
+
+def grid_of(group, bits, symmetric):
+    """The step, the zero-point and the code range of each column, from the definitions."""
+    high = 2 ** (bits - 1) - 1
+    if symmetric:
+        return np.abs(group).max(axis=0) / high, 0, -high, high
+    low = np.minimum(group.min(axis=0), 0)
+    scale = (np.maximum(group.max(axis=0), 0) - low) / (2**bits - 1)
+    return scale, -high - 1 - np.round(low / scale), -high - 1, high
+
+
+def slow_gptq(w, h, bits, group_size=None, damping=0.01, act_order=False, symmetric=True):
+    """One row at a time, from equations 2 and 3 of the paper (Optimal Brain Quantization's).
+
+    For the row q that is next and the rows F that are left (q among them), with H_F the damped
+    Hessian of F alone, inverted afresh:  d_F = -(w_q - quant(w_q)) / [H_F^-1]_qq * (H_F^-1)_:,q.
+    No Cholesky factor, no blocks. Returns codes and values in the order of w.
+    """
+    w, h = w.copy(), h.copy()
+    rows = len(w)
+    dead = np.diag(h) == 0
+    h[dead, dead], w[dead] = 1, 0
+    h += damping * np.mean(np.diag(h)) * np.eye(rows)
+    order = np.argsort(-np.diag(h), kind="stable") if act_order else np.arange(rows)
+    codes, values = np.empty(w.shape, int), np.empty(w.shape)
+    for position, q in enumerate(order):
+        left = order[position:]
+        if position % (group_size or rows) == 0:
+            group = order[position : position + (group_size or rows)]
+            scale, zero, low, high = grid_of(w[group], bits, symmetric)
+        codes[q] = np.clip(np.round(w[q] / scale) + zero, low, high)
+        values[q] = (codes[q] - zero) * scale
+        inverse = np.linalg.inv(h[np.ix_(left, left)])
+        w[left] -= np.outer(inverse[:, 0] / inverse[0, 0], w[q] - values[q])
+    return codes, values
+
+
+both_grids = pytest.mark.parametrize("symmetric", [True, False], ids=["absmax", "zero_point"])
+orders = pytest.mark.parametrize("act_order", [False, True], ids=["in_order", "act_order"])
+
+
+@both_grids
+@orders
+@pytest.mark.parametrize("group_size", [None, 2, 4, 8])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_codes_are_those_of_the_slow_reference(bits, group_size, act_order, symmetric):
+    w, x = problem(rows=24, seed=bits)
+    settings = {"bits": bits, "group_size": group_size}
+    settings |= {"act_order": act_order, "symmetric": symmetric}
+    q = ql.quantize_gptq(w, ql.hessian(x), **settings)
+    codes, values = slow_gptq(w, ql.hessian(x), **settings)
+    assert np.array_equal(q.codes, codes)
+    # Equal codes; the values differ by the rounding of their scales, some 24 updates deep.
+    assert np.allclose(q.dequantize(), values, rtol=1e-9, atol=1e-12)
+
+
+@both_grids
+@orders
+@pytest.mark.parametrize(("rows", "group_size"), [(300, None), (300, 30), (300, 150), (256, 32)])
+def test_codes_are_those_of_the_slow_reference_over_several_blocks(
+    rows, group_size, act_order, symmetric
+):
+    w, x = problem(rows=rows, columns=3, seed=rows)
+    settings = {"bits": 3, "group_size": group_size}
+    settings |= {"act_order": act_order, "symmetric": symmetric}
+    codes, _ = slow_gptq(w, ql.hessian(x), **settings)
+    assert np.array_equal(ql.quantize_gptq(w, ql.hessian(x), **settings).codes, codes)
+
+
+@pytest.mark.parametrize("damping", [0.001, 0.1, 1.0])
+def test_codes_are_those_of_the_slow_reference_at_other_dampings(damping):
+    w, x = problem(seed=11)
+    codes, _ = slow_gptq(w, ql.hessian(x), bits=4, damping=damping)
+    assert np.array_equal(ql.quantize_gptq(w, ql.hessian(x), damping=damping).codes, codes)
+
+
+@orders
+def test_codes_are_those_of_the_slow_reference_with_dead_inputs(act_order):
+    w, x = problem(seed=12)
+    x[:, [0, 7, 23]] = 0
+    codes, _ = slow_gptq(w, ql.hessian(x), bits=4, group_size=8, act_order=act_order)
+    q = ql.quantize_gptq(w, ql.hessian(x), bits=4, group_size=8, act_order=act_order)
+    assert np.array_equal(q.codes, codes)
+
+
+def test_weights_of_dead_inputs_become_zero():
+    w, x = problem(seed=13)
+    x[:, [0, 7, 23]] = 0
+    assert not ql.quantize_gptq(w, ql.hessian(x)).dequantize()[[0, 7, 23]].any()
+
+
+@both_grids
+def test_groups_of_one_row_give_every_weight_back(symmetric):
+    # Each group is a constant, which comes back exactly, so there is never an error to spread.
+    w, x = problem(seed=23)
+    q = ql.quantize_gptq(w, ql.hessian(x), bits=3, group_size=1, symmetric=symmetric)
+    assert np.array_equal(q.dequantize(), w)
+
+
+# The Hessian.
+
+
+def test_the_hessian_is_the_mean_over_tokens_of_twice_the_outer_products():
+    x = np.random.default_rng(1).standard_normal((50, 6))
+    slow = sum(2 * np.outer(row, row) for row in x) / 50
+    # Sums of 50 products in another order: each is off by at most 50 eps of its magnitudes.
+    assert np.allclose(ql.hessian(x), slow, rtol=0, atol=50 * 2.3e-16 * 2 * np.max(x**2))
+
+
+def test_the_layer_error_of_a_change_is_half_its_quadratic_form():
+    rng = np.random.default_rng(2)
+    x, change = rng.standard_normal((50, 6)), rng.standard_normal((6, 3))
+    quadratic = np.trace(change.T @ ql.hessian(x) @ change) / 2
+    assert quadratic == pytest.approx(np.sum((x @ change) ** 2) / 50, rel=1e-12)
+
+
+def test_an_identity_hessian_gives_round_to_nearest():
+    w, _ = problem(seed=3)
+    for bits in (2, 3, 4, 8):
+        nearest = ql.quantize_absmax(w, bits=bits, axis=0)
+        q = ql.quantize_gptq(w, np.eye(len(w)), bits=bits)
+        assert np.array_equal(q.codes, nearest.codes)
+        assert np.array_equal(q.dequantize(), nearest.dequantize())
+
+
+def test_independent_inputs_of_different_size_give_round_to_nearest_too():
+    w, _ = problem(seed=4)
+    h = np.diag(np.random.default_rng(4).uniform(0.1, 10, len(w)))
+    for act_order in (False, True):
+        q = ql.quantize_gptq(w, h, act_order=act_order, symmetric=False)
+        assert np.array_equal(q.codes, ql.quantize_zero_point(w, bits=4, axis=0).codes)
+
+
+def test_an_all_ones_hessian_spreads_each_error_evenly_over_the_rows_left():
+    w, _ = problem(rows=6, seed=5)
+    damping = 0.01
+    for step in ql.gptq_steps(w, np.ones((6, 6)), damping=damping):
+        left = 5 - step.row
+        change = step.quantized - step.weights
+        # With k rows left, each moves by c: (change + k c)^2 + damping k c^2 is least at
+        # c = -change / (k + damping).
+        even = np.tile(-change / (left + damping), (left, 1))
+        assert np.allclose(step.compensation[step.row + 1 :], even, rtol=1e-9, atol=1e-14)
+        assert not step.compensation[: step.row + 1].any()
+
+
+# The steps.
+
+
+def all_settings():
+    for group_size in (None, 6):
+        for act_order in (False, True):
+            for symmetric in (True, False):
+                yield {"group_size": group_size, "act_order": act_order, "symmetric": symmetric}
+
+
+every_setting = pytest.mark.parametrize("settings", list(all_settings()), ids=str)
+
+
+@every_setting
+def test_the_steps_end_where_the_quantizer_does(settings):
+    w, x = problem(seed=6)
+    q = ql.quantize_gptq(w, ql.hessian(x), **settings)
+    steps = list(ql.gptq_steps(w, ql.hessian(x), **settings))
+    codes = np.empty(w.shape, int)
+    for step in steps:
+        codes[step.row] = step.codes
+    assert np.array_equal(codes, q.codes)
+    assert np.array_equal(steps[-1].after, q.dequantize())
+
+
+@every_setting
+def test_the_losses_add_up_to_the_damped_quadratic_form(settings):
+    w, x = problem(seed=7)
+    h = ql.hessian(x)
+    steps = list(ql.gptq_steps(w, h, **settings))
+    damped = h + 0.01 * np.diag(h).mean() * np.eye(len(h))
+    change = w - steps[-1].after
+    total = np.trace(change.T @ damped @ change)
+    assert sum(step.loss for step in steps) == pytest.approx(total, rel=1e-9)
+
+
+@every_setting
+def test_each_step_starts_from_what_the_one_before_left(settings):
+    w, x = problem(seed=8)
+    before = w
+    for step in ql.gptq_steps(w, ql.hessian(x), **settings):
+        assert np.array_equal(step.weights, before[step.row])
+        changed = before + step.compensation
+        changed[step.row] = step.quantized
+        # after - before is rounded, and added again: one eps of the larger of the two each.
+        assert np.allclose(changed, step.after, rtol=0, atol=4 * 2.3e-16 * np.abs(w).max() * 4)
+        before = step.after
+
+
+@every_setting
+def test_each_compensation_is_the_error_times_the_row_of_the_inverse_factor(settings):
+    w, x = problem(seed=9)
+    done = []
+    for step in ql.gptq_steps(w, ql.hessian(x), **settings):
+        done.append(step.row)
+        left = np.setdiff1d(np.arange(len(w)), done)
+        expected = -np.outer(step.inverse_row[left], step.error)
+        assert np.allclose(step.compensation[left], expected, rtol=1e-9, atol=1e-13)
+        assert not step.compensation[done].any() and not step.inverse_row[done[:-1]].any()
+        difference = (step.weights - step.quantized) / step.inverse_row[step.row]
+        assert np.allclose(step.error, difference, rtol=1e-12, atol=0)
+
+
+def test_the_inverse_rows_are_a_factor_of_the_inverse_hessian():
+    w, x = problem(seed=10)
+    h = ql.hessian(x)
+    upper = np.array([step.inverse_row for step in ql.gptq_steps(w, h)])
+    damped = h + 0.01 * np.diag(h).mean() * np.eye(len(h))
+    assert np.array_equal(upper, np.triu(upper))
+    assert np.allclose(upper.T @ upper @ damped, np.eye(len(h)), atol=1e-9)
+
+
+def test_act_order_takes_the_largest_inputs_first():
+    w, x = problem(seed=14)
+    h = ql.hessian(x)
+    rows = [step.row for step in ql.gptq_steps(w, h, act_order=True)]
+    assert np.all(np.diff(np.diag(h)[rows]) <= 0) and sorted(rows) == list(range(len(w)))
+
+
+# What it is good for.
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_on_correlated_inputs_the_layer_error_is_far_below_round_to_nearest(bits):
+    w, x = problem(rows=96, columns=32, seed=15)
+    exact = x @ w
+    near = x @ ql.quantize_absmax(w, bits=bits, axis=0).dequantize()
+    ours = x @ ql.quantize_gptq(w, ql.hessian(x), bits=bits).dequantize()
+    assert ql.errors.relative(ours, exact) < ql.errors.relative(near, exact) / 2
+
+
+def test_its_weights_are_farther_off_than_round_to_nearest():
+    w, x = problem(rows=96, columns=32, seed=16)
+    near = ql.quantize_absmax(w, bits=4, axis=0).dequantize()
+    ours = ql.quantize_gptq(w, ql.hessian(x), bits=4).dequantize()
+    assert ql.errors.relative(ours, w) > ql.errors.relative(near, w)
+
+
+def test_float32_weights_stay_float32_and_lose_no_quality():
+    w, x = problem(rows=96, columns=32, seed=17)
+    wide = ql.quantize_gptq(w, ql.hessian(x), bits=4)
+    narrow = ql.quantize_gptq(w.astype(np.float32), ql.hessian(x), bits=4)
+    assert narrow.dequantize().dtype == np.float32
+    # A value near a tie may round the other way and send its error elsewhere: few codes do.
+    assert np.mean(narrow.codes != wide.codes) < 0.02
+
+
+@both_grids
+def test_the_scales_have_one_row_for_each_group(symmetric):
+    w, x = problem(seed=18)
+    q = ql.quantize_gptq(w, ql.hessian(x), group_size=8, symmetric=symmetric)
+    assert q.scale.shape == q.zero_point.shape == (3, 5) and q.axis == 0 and q.group_size == 8
+
+
+def test_the_arguments_are_left_alone():
+    w, x = problem(seed=19)
+    x[:, 3] = 0
+    h = ql.hessian(x)
+    before = w.copy(), h.copy()
+    ql.quantize_gptq(w, h, group_size=8, act_order=True)
+    list(ql.gptq_steps(w, h))
+    assert np.array_equal(w, before[0]) and np.array_equal(h, before[1])
+
+
+def test_an_all_zero_column_stays_zero():
+    w, x = problem(seed=20)
+    w[:, 2] = 0
+    assert not ql.quantize_gptq(w, ql.hessian(x)).dequantize()[:, 2].any()
+
+
+# The article's idea.
+
+
+@given(st.integers(1, 40), st.integers(2, 8), st.integers(0, 2**32 - 1))
+def test_diffused_errors_of_a_column_total_at_most_half_a_step(rows, bits, seed):
+    w = np.random.default_rng(seed).standard_normal((rows, 4))
+    q = ql.error_diffusion(w, bits=bits)
+    total = np.abs((q.dequantize() - w).sum(axis=0))
+    # No clipping is worse: a target is within half a step of the range, so its end is as near.
+    # Each of the rows' additions rounds by at most eps of the column's sum of magnitudes.
+    slack = 4 * rows * 2.3e-16 * np.abs(w).sum(axis=0)
+    assert np.all(total <= q.scale[0] / 2 + slack)
+
+
+def test_error_diffusion_carries_each_error_into_the_next_row():
+    w = np.random.default_rng(21).standard_normal((12, 3))
+    q = ql.error_diffusion(w, bits=3)
+    carried = np.zeros(3)
+    for row, codes in zip(w, q.codes, strict=True):
+        target = row + carried
+        assert np.array_equal(codes, np.clip(np.round(target / q.scale[0]), -3, 3))
+        carried = target - codes * q.scale[0]
+
+
+def test_error_diffusion_uses_the_grid_of_absmax_per_column():
+    w = np.random.default_rng(22).standard_normal((12, 3))
+    assert np.array_equal(ql.error_diffusion(w).scale, ql.quantize_absmax(w, bits=4, axis=0).scale)

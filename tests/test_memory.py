@@ -1,0 +1,73 @@
+"""Bytes of weights, bits of scales, and how many devices hold them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantlab import memory
+
+
+def test_bloom_in_fp16_takes_352_gigabytes():
+    assert memory.weight_bytes(176e9, "fp16") == 352e9
+
+
+def test_352_gigabytes_are_327_8_gibibytes():
+    assert round(352e9 / memory.GiB, 1) == 327.8 and 352e9 / memory.GB == 352
+
+
+def test_352_gigabytes_need_11_devices_of_32():
+    assert memory.devices_needed(352e9, 32e9) == 11
+
+
+def test_the_articles_twelfth_machine_is_headroom():
+    assert memory.devices_needed(352e9, 32e9, headroom=0.05) == 12
+
+
+@pytest.mark.parametrize(
+    ("format", "bits"),
+    [("fp32", 32), ("fp16", 16), ("bf16", 16), ("fp8", 8), ("int8", 8), ("fp6", 6),
+     ("nf4", 4), ("fp4", 4), ("int4", 4), ("int3", 3), ("int2", 2)],
+)  # fmt: skip
+def test_a_value_takes_the_bits_in_its_name(format, bits):
+    assert memory.bits_per_weight(format) == bits
+
+
+def test_nf4_takes_half_a_bit_more_for_its_scales():
+    assert memory.bits_per_weight("nf4", block_size=64) == 4 + 32 / 64
+
+
+def test_double_quantization_leaves_0_127_bits_of_scale():
+    assert memory.bits_per_weight("nf4", block_size=64, double_quant=True) == 4.126953125
+    assert memory.bits_per_weight("nf4", 64, double_quant=True) == 4 + 8 / 64 + 32 / (64 * 256)
+
+
+def test_scales_of_16_bits_cost_half_as_much():
+    assert memory.bits_per_weight("int4", block_size=64, scale_bits=16) == 4.25
+
+
+@pytest.mark.parametrize(("format", "bits"), [("mxfp4", 4.25), ("mxfp8", 8.25), ("nvfp4", 4.5)])
+def test_formats_with_a_scale_of_their_own_count_it(format, bits):
+    assert memory.bits_per_weight(format) == bits
+
+
+def test_bytes_count_the_scales():
+    assert memory.weight_bytes(64e9, "nf4", block_size=64) == 36e9
+
+
+def test_devices_that_fit_exactly_are_enough():
+    assert memory.devices_needed(64e9, 32e9) == 2
+    assert memory.devices_needed(64e9 + 1, 32e9) == 3
+
+
+@given(st.integers(1, 10**15), st.integers(1, 10**12))
+def test_the_devices_hold_the_weights_and_one_fewer_would_not(size, device):
+    # Exact below 2^53, and the quotient of two such integers rounds to a wrong whole number
+    # only if they differ by less than one part in 2^53: then the ceiling may be one short.
+    count = memory.devices_needed(size, device)
+    assert count * device >= size * (1 - 2.0**-52) and (count - 1) * device < size
+
+
+@given(st.floats(1, 1e13), st.sampled_from(sorted(memory.VALUE_BITS)))
+def test_bytes_are_parameters_times_bits_over_8(parameters, format):
+    bits = memory.bits_per_weight(format)
+    assert memory.weight_bytes(parameters, format) == parameters * bits / 8
