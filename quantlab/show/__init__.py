@@ -13,6 +13,7 @@ _HOME = {
     "figure": "style",
     "Explorer": "explorer",
     "Stepper": "explorer",
+    "bit_explorer": "bits",
 }
 
 

@@ -1,0 +1,92 @@
+"""Exercises of notebook 02: fractions in base two, which of them end, FP16 by hand, its gap."""
+
+from fractions import Fraction
+
+from quantlab.course.checking import Case, function, value
+from quantlab.course.exercise import Exercise
+from quantlab.formats import FP16
+
+
+def _ends(numerator, denominator, look_at=""):
+    lowest = Fraction(numerator, denominator).denominator
+    return Case((numerator, denominator), lowest.bit_count() == 1, look_at=look_at)
+
+
+def _read(number):
+    bits, exact = FP16.bits(number), FP16.round(number)
+    fields = FP16.fields(number)
+    fraction = fields.mantissa / 2**FP16.mantissa_bits
+    mistakes = (
+        (-exact, "the sign: 1 is minus, 0 is plus."),
+        (exact * 2**FP16.bias, "the stored exponent has 15 added: take it off."),
+        (exact * fraction / (1 + fraction), "the 1 before the point is not stored: add it."),
+    )
+    return Case((bits,), exact, mistakes=mistakes)
+
+
+_IN_BASE_TWO = value(
+    "101.1101",
+    about="5.8125 in base two",
+    look_at="5 is 4 + 1, and 0.8125 is a sum of 1/2, 1/4, 1/8 and 1/16.",
+    mistakes=(
+        ("101.1011", "the digits after the point are read downwards, in the order they came."),
+        ("1011101", "the digits are right; where does the point stand?"),
+        (5.8125, "that is the number; its digits in base two are asked for, between quotes."),
+    ),
+)
+
+
+def _in_base_two(answer):
+    """Zeros in front and behind the last digit change nothing: 0101.11010 is right too."""
+    text = answer.strip() if isinstance(answer, str) else answer
+    return _IN_BASE_TWO(text.strip("0") if isinstance(text, str) and "." in text else text)
+
+
+EXERCISES = {
+    "2.1": Exercise(
+        hint="halve the 5 and double the 0.8125; the point stands between.",
+        check=_in_base_two,
+        learned="5.8125 is 93/16, over a power of two, so its digits end.",
+    ),
+    "2.2": Exercise(
+        hint="bring it to lowest terms first. When is the denominator a power of two?",
+        check=function(
+            _ends(5, 8),
+            _ends(23, 100),
+            _ends(1, 3),
+            _ends(3, 12, look_at="3/12 is 1/4: bring it to lowest terms first."),
+            _ends(7, 1, look_at="a whole number ends: 1 is a power of two, 2**0."),
+            _ends(1, 2**40),
+            _ends(10, 50),
+            look_at="divide the lowest terms' denominator by 2 as long as you can. What is left?",
+        ),
+        learned="only powers of two end. Of 1/100, 2/100 ... 99/100, three do: 25, 50 and 75.",
+    ),
+    "2.3": Exercise(
+        hint="(−1) to the sign, times 2 to the exponent − 15, times 1 + mantissa/1024.",
+        check=function(
+            _read(1.0),
+            _read(20.23),
+            _read(-2.5),
+            _read(0.23),
+            _read(65504.0),
+            look_at='int("10011", 2) is 19. Each of the three parts has one job.',
+        ),
+        learned="you can read any normal FP16 number. All zeros and all ones: notebook 3.",
+    ),
+    "2.4": Exercise(
+        hint="between 2**k and 2**(k + 1) the gap is 2**k / 1024.",
+        check=value(
+            2048,
+            about="where FP16's gap becomes 2",
+            look_at="2**k / 1024 = 2: which power of two is 2**k?",
+            mistakes=(
+                (1024, "from 1024 to 2048 the gap is 1: every whole number is there."),
+                (11, "that is the exponent; the number itself is asked for."),
+                (4096, "at 4096 the gap is already 4."),
+                (2049, "2049 is not there any more; the gap changes at a power of two."),
+            ),
+        ),
+        learned="2047 and 2048 are there, 2049 is not: FP16 counts without gaps up to 2048 alone.",
+    ),
+}

@@ -1,0 +1,12 @@
+"""The model: load one, quantize every linear layer of it, measure what that costs.
+
+``from quantlab import lm`` is quick: torch, transformers and bitsandbytes are imported by the
+first function that needs them.
+"""
+
+from .loading import load
+from .measure import Facts, TextLoss
+from .model import Model
+from .quantizing import quantize
+
+__all__ = ["Facts", "Model", "TextLoss", "load", "quantize"]

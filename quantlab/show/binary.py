@@ -1,0 +1,343 @@
+"""Notebooks 01 and 02: numbers in base two, worked out one pencil step at a time.
+
+`division_face` and `doubling_face` turn a number and a step into HTML; `division_explorer` and
+`doubling_explorer` wire them to controls. The pictures are for readers without a kernel. Every
+digit comes from `quantlab.binary`.
+"""
+
+import math
+from fractions import Fraction
+
+import ipywidgets as widgets
+from matplotlib.patches import Circle, Rectangle
+
+from quantlab import binary
+from quantlab.show import html, style
+from quantlab.show.explorer import Explorer, Stepper
+from quantlab.show.sheet import sheet, write
+
+ROW = 26  # CSS pixels of one line of a worked calculation
+ONE, ZERO = style.LINE, style.PALE  # the ground of a digit 1 and of a digit 0
+LARGEST = 65535  # the division explorer's largest number: 16 digits
+DOUBLINGS = 24  # what the doubling explorer shows: enough for 0.23 to repeat
+
+# ------------------------------------------------------------------------ repeated division
+
+
+def division_face(number, step):
+    """Return the first `step` halvings of a whole number as HTML, and the digits they gave.
+
+    Steps beyond the last change nothing. Source: Knuth, The Art of Computer Programming 2, 4.4.
+    """
+    steps = binary.halve(number)
+    done = steps[:step]
+    rows = [(f"{n} ÷ 2", f"= {quotient}", "remainder", str(bit)) for n, quotient, bit in done]
+    left = done[-1][1] if done else number
+    digits = "".join(str(bit) for _, _, bit in reversed(done))
+    if not done:
+        words = f"Start: {number}. Halve it and write down what is left over, 0 or 1."
+    elif len(done) < len(steps):
+        so_far = binary.from_bits(digits, signed=False)
+        words = f"So far {number} = {left} × {2 ** len(done)} + {so_far}. Go on with {left}."
+    else:
+        words = f"Nothing is left to halve. Read the remainders upwards: {number} is {digits}."
+    return _face(words, _digits("digits so far, the newest on the left", digits), rows)
+
+
+def division_explorer(number=2023):
+    """Return the `Explorer` that halves a whole number, 0 to 65535, step by step."""
+    entry = widgets.BoundedIntText(
+        value=number, min=0, max=LARGEST, description="number", style=_narrow()
+    )
+    stepper = Stepper(len(binary.halve(number)) + 1)
+
+    def fit(change):
+        last = len(binary.halve(change["new"]))
+        stepper.value = min(stepper.value, last)
+        stepper.slider.max = stepper.play.max = last
+
+    entry.observe(fit, names="value")
+    return Explorer(
+        {"number": entry, "step": stepper},
+        division_face,
+        title="Repeated division, step by step",
+        static=division_picture(number),
+        height=ROW * (len(binary.halve(number)) + 4),
+    )
+
+
+def division_picture(number):
+    """Return all halvings of a whole number as a picture, the remainders to be read upwards."""
+    steps = binary.halve(number)
+    digits = "".join(str(bit) for _, _, bit in reversed(steps))
+    title = f"{number} halved {_times(len(steps))} leaves its {len(digits)} binary digits"
+    lines = [f"{n} ÷ 2 = {quotient}, remainder {bit}" for n, quotient, bit in steps]
+    fig, axes = sheet(520, ROW * len(steps) + 78, title)
+    for row, (n, quotient, bit) in enumerate(steps):
+        y = 52 + ROW * row
+        write(axes, 130, y, f"{n} ÷ 2", ha="right")
+        write(axes, 140, y, f"= {quotient}")
+        write(axes, 240, y, "remainder", color=style.QUIET)
+        _cell(axes, 336, y - 12, 26, 24, str(bit))
+    top, bottom = 52, 52 + ROW * (len(steps) - 1)
+    if len(steps) > 1:
+        axes.annotate("", (392, top), (392, bottom), arrowprops=_arrow())
+        write(axes, 404, (top + bottom) / 2, "read\nupwards", color=style.QUIET)
+    write(axes, 10, bottom + 34, f"{number} = {digits} in base two", fontweight="bold")
+    return style.picture(fig, alt=f"{title}: {'; '.join(lines)}. Read upwards: {digits}.")
+
+
+# ------------------------------------------------------------------------ repeated doubling
+
+
+def doubling_face(fraction, step):
+    """Return the first `step` doublings of a fraction as HTML, and what its digits are worth.
+
+    fraction: 0 to below 1, taken at its word: 0.23 is 23/100. Where a rest comes back, it says so.
+    """
+    rows, back = _doublings(fraction, step)
+    digits = "".join(row[-1] for row in rows)
+    row = _digits("digits after the point", digits, point=True)
+    return _face(_doubling_words(fraction, rows, back), row, rows)
+
+
+def _doublings(fraction, count):
+    """Rows (calculation, result, "digit", bit), and the two places of the first rest seen twice."""
+    rows, seen, back = [], {}, None
+    for place, (rest, doubled, bit) in enumerate(_steps(fraction, count), 1):
+        if rest in seen and back is None:
+            back = (seen[rest], place)
+        seen.setdefault(rest, place)
+        rows.append((f"{rest:.12g} × 2", f"= {doubled:.12g}", "digit", str(bit)))
+    return rows, back
+
+
+def _steps(fraction, count):
+    """The doublings up to `count`, or fewer if nothing is left: then every further digit is 0."""
+    steps = binary.double(fraction, count) if count else []
+    last = next((i for i, step in enumerate(steps) if step[1] - step[2] == 0), len(steps))
+    return steps[: last + 1]
+
+
+def _doubling_words(fraction, rows, back):
+    if not rows:
+        return f"Start: {fraction}. Double it: a whole part of 1 is the digit 1, and is taken off."
+    worth = sum(int(row[-1]) / 2**place for place, row in enumerate(rows, 1))
+    missing = float(Fraction(str(fraction)) - Fraction(worth))
+    if missing == 0:
+        return f"Nothing is left over: the digits are {fraction}, exactly."
+    words = f"So far {worth:.10g}; {missing:.2g} is missing."
+    if back:
+        first, again = back
+        words += f" Step {again} starts where step {first} did: from here the digits repeat."
+    return words
+
+
+def doubling_explorer(fraction=0.23):
+    """Return the `Explorer` that doubles a fraction, 0 to below 1, step by step."""
+    entry = widgets.BoundedFloatText(
+        value=fraction, min=0, max=0.9999, step=0.01, description="fraction", style=_narrow()
+    )
+    return Explorer(
+        {"fraction": entry, "step": Stepper(DOUBLINGS + 1)},
+        doubling_face,
+        title="Repeated doubling, step by step",
+        static=doubling_picture(fraction),
+        height=ROW * (DOUBLINGS // 2 + 4),
+    )
+
+
+def doubling_picture(fraction, steps=10):
+    """Return the first doublings of a fraction as a picture, the digits to be read downwards."""
+    rows, _ = _doublings(fraction, steps)
+    digits = "".join(row[-1] for row in rows)
+    worth = int(digits, 2) / 2 ** len(digits)
+    exact = Fraction(worth) == Fraction(str(fraction))
+    says = "equal it" if exact else "come close and do not reach it"
+    title = f"{fraction} doubled {_times(len(rows))}: {len(rows)} digits {says}"
+    fig, axes = sheet(560, ROW * len(rows) + 78, title)
+    for row, (calculation, result, _, bit) in enumerate(rows):
+        y = 52 + ROW * row
+        write(axes, 130, y, calculation, ha="right")
+        write(axes, 140, y, result)
+        write(axes, 240, y, "digit", color=style.QUIET)
+        _cell(axes, 296, y - 12, 26, 24, bit)
+    top, bottom = 52, 52 + ROW * (len(rows) - 1)
+    if len(rows) > 1:
+        axes.annotate("", (352, bottom), (352, top), arrowprops=_arrow())
+        write(axes, 364, (top + bottom) / 2, "read\ndownwards", color=style.QUIET)
+    sum_text = f"0.{digits} in base two is {worth:.10g}"
+    write(axes, 10, bottom + 34, sum_text, fontweight="bold")
+    lines = [f"{row[0]} {row[1]}, digit {row[-1]}" for row in rows]
+    return style.picture(fig, alt=f"{title}: {'; '.join(lines)}. {sum_text}.")
+
+
+# ------------------------------------------------------------------------ what a digit is worth
+
+
+def places_picture(bits, signed=False):
+    """Return binary digits as a picture with the worth of each place below it, and their sum.
+
+    bits: such as "11111100111" or "10100.0011"; spaces are dropped. signed: two's complement, so
+    the first place counts negative. Raises ValueError for what is not 1 to 16 such digits.
+    """
+    bits = bits.replace(" ", "")
+    whole, point, fraction = bits.partition(".")
+    if not 1 <= len(whole + fraction) <= 16 or set(whole + fraction) - set("01"):
+        raise ValueError(f"bits must be 1 to 16 digits 0 or 1, got {bits!r}")
+    worths = [Fraction(2) ** (len(whole) - 1 - i) for i in range(len(whole + fraction))]
+    if signed:
+        worths[0] = -worths[0]
+    chosen = [w for w, digit in zip(worths, whole + fraction, strict=True) if digit == "1"]
+    total = sum(chosen, Fraction(0))
+    title = f"{bits} in base two is {_decimal(total)}"
+    width, height = 48 * len(worths) + (16 if point else 0) + 16, 156 if fraction else 132
+    fig, axes = sheet(width, height, title)
+    for i, (worth, digit) in enumerate(zip(worths, whole + fraction, strict=True)):
+        x = 8 + 48 * i + (16 if i >= len(whole) else 0)
+        color = style.SIGN if signed and i == 0 else ONE
+        _cell(axes, x + 2, 52, 44, 40, digit, color)
+        _worth(axes, x + 24, 112, worth, digit == "1")
+    if point:
+        write(axes, 8 + 48 * len(whole) + 8, 86, ".", ha="center", fontsize=20)
+    terms = " + ".join(map(_signed_text, chosen)) or "0"
+    return style.picture(fig, alt=f"{title}: the places with a 1 add up, {terms}.")
+
+
+def _worth(axes, x, y, worth, counts):
+    """Write the worth of a place below its digit: 1/1024 with a line, so that it fits."""
+    look = {"ha": "center", "color": style.INK if counts else style.QUIET}
+    look["fontweight"] = "bold" if counts else "normal"
+    if worth.denominator == 1:
+        write(axes, x, y, _signed_text(worth), **look)
+        return
+    write(axes, x, y, "1", **look)
+    axes.plot([x - 20, x + 20], [y + 11, y + 11], color=look["color"], linewidth=1)
+    write(axes, x, y + 24, str(worth.denominator), **look)
+
+
+def byte_picture(high, low):
+    """Return two signed 4-bit numbers, -8 to 7, in the one byte that holds both, as a picture."""
+    halves = [binary.to_bits(number, 4) for number in (high, low)]
+    names = [_minus(number) for number in (high, low)]
+    title = f"One byte holds two numbers of 4 bits: {names[0]} and {names[1]}"
+    fig, axes = sheet(560, 140, title)
+    for part, (digits, number, name) in enumerate(zip(halves, names, ("high", "low"), strict=True)):
+        x = 40 + 240 * part
+        for i, digit in enumerate(digits):
+            _cell(axes, x + 48 * i, 52, 46, 40, digit, style.SIGN if i == 0 else ONE)
+        axes.plot([x, x + 190], [102, 102], color=style.LINE, linewidth=2)
+        write(axes, x + 95, 120, f"{name} half: {digits} = {number}", ha="center")
+    alt = f"{title}. High half {halves[0]}, low half {halves[1]}: the byte {''.join(halves)}."
+    return style.picture(fig, alt=alt)
+
+
+def wheel_picture(bits=4):
+    """Return the numbers of a signed width, 2 to 4 bits, on a wheel, as a picture.
+
+    One step clockwise adds 1; the seam lies between the largest and the smallest number.
+    """
+    if bits not in (2, 3, 4):
+        raise ValueError(f"bits must be 2 to 4, got {bits!r}")
+    count, top = 2**bits, 2 ** (bits - 1) - 1
+    title = f"int{bits} is a wheel: one step past {top} lies {_minus(-top - 1)}"
+    fig, axes = sheet(520, 460, title)
+    x0, y0 = 260, 248
+    for code in range(count):
+        angle = 2 * math.pi * (code + 0.5) / count
+        x, y = math.sin(angle), -math.cos(angle)
+        digits = format(code, f"0{bits}b")
+        value = binary.from_bits(digits)
+        ground = style.SIGN if value < 0 else ZERO
+        look = {"ha": "center"}
+        place = (x0 + 128 * x, y0 + 128 * y)
+        axes.add_patch(Circle(place, 20, facecolor=ground, edgecolor=style.LINE))
+        write(axes, *place, _minus(value), color=style.contrast(ground), **look)
+        write(axes, x0 + 180 * x, y0 + 180 * y, digits, family="DejaVu Sans Mono", **look)
+    axes.plot([x0, x0], [y0 + 92, y0 + 206], color=style.ERROR, linewidth=3)
+    write(axes, x0, y0 + 76, "the seam", ha="center", fontweight="bold", color=style.ERROR)
+    write(axes, x0, y0 - 10, "+1 goes\nclockwise", ha="center", color=style.QUIET)
+    return style.picture(
+        fig, alt=f"{title}. Codes 0 to {count - 1} run clockwise; blue ones are negative."
+    )
+
+
+# ------------------------------------------------------------------------ pieces
+
+
+def _face(words, digits, rows):
+    """A sentence, the digits, and the worked lines as a table whose last line stands out."""
+    cells = []
+    for place, row in enumerate(rows, 1):
+        newest = place == len(rows)
+        ground = html.PALE if newest else "transparent"
+        calculation, result, label, bit = row
+        side = "text-align:left;padding:1px 8px;border:0;white-space:nowrap"
+        cells.append(
+            f'<tr style="background:{ground};height:{ROW - 2}px">'
+            f'<td style="{side};color:{html.QUIET};text-align:right">{place}</td>'
+            f'<td style="{side};text-align:right;min-width:6em">{calculation}</td>'
+            f'<td style="{side};min-width:4em">{result}</td>'
+            f'<td style="{side};color:{html.QUIET}">{label}</td>'
+            f'<td style="{side};text-align:center">{_digit(bit)}</td></tr>'
+        )
+    table = (
+        f'<table style="border-collapse:collapse;color:{html.INK};font-size:16px;margin:0;'
+        f'font-variant-numeric:tabular-nums;"><tbody>{"".join(cells)}</tbody></table>'
+    )
+    return (
+        f'<p aria-live="polite" style="color:{html.INK};font-size:16px;min-height:1.5em;'
+        f'margin:8px 0">{html.escape(words)}</p>{digits}{table}'
+    )
+
+
+def _digit(bit):
+    ground = ONE if bit == "1" else ZERO
+    return (
+        f'<span style="display:inline-block;min-width:22px;text-align:center;background:{ground};'
+        f"color:{style.contrast(ground)};font-family:monospace;font-size:16px;"
+        f'border:1px solid {style.LINE}">{bit}</span>'
+    )
+
+
+def _digits(label, digits, point=False):
+    """The digits in a row. A wrapped row is no harm: they are read in order."""
+    cells = "".join(_digit(bit) for bit in digits) or "none yet"
+    start = '<span style="font-family:monospace">0.</span>' if point else ""
+    return (
+        f'<p style="color:{html.INK};font-size:16px;margin:10px 0;line-height:28px">'
+        f'<span style="color:{html.QUIET}">{label}:</span> {start}{cells}</p>'
+    )
+
+
+def _cell(axes, x, y, width, height, digit, color=ONE):
+    ground = color if digit == "1" else ZERO
+    edge = color if color != ONE else style.LINE
+    axes.add_patch(Rectangle((x, y), width, height, facecolor=ground, edgecolor=edge, linewidth=1))
+    look = {"ha": "center", "va": "center_baseline", "color": style.contrast(ground)}
+    write(axes, x + width / 2, y + height / 2, digit, family="DejaVu Sans Mono", **look)
+
+
+def _arrow():
+    return {"arrowstyle": "-|>", "color": style.LINE, "linewidth": 2}
+
+
+def _narrow():
+    return {"description_width": "5em"}
+
+
+def _times(count):
+    return "once" if count == 1 else f"{count} times"
+
+
+def _minus(number):
+    return str(number).replace("-", "−")
+
+
+def _signed_text(worth):
+    return _minus(worth)
+
+
+def _decimal(total):
+    """An exact sum of powers of two as a decimal: 1/8 is 0.125."""
+    return _minus(int(total) if total.denominator == 1 else float(total))

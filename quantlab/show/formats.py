@@ -1,0 +1,239 @@
+"""Notebooks 02 and 03: floating-point formats as coloured strips, gaps, values and running sums.
+
+Every figure is drawn from `quantlab.formats`; none holds a number of its own.
+"""
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from quantlab.show import style
+from quantlab.show.sheet import sheet, write
+
+COLORS = (style.SIGN, style.EXPONENT, style.MANTISSA)
+FIELDS = ("sign", "exponent", "mantissa")
+NAME_WIDTH, CELL, LINE_HEIGHT = 118, 18, 62  # CSS pixels
+RULER = "#B5B5B5"  # the marks of a ruler: a grey between GRID and QUIET
+
+# ------------------------------------------------------------------------------- strips
+
+
+def strips_picture(formats, number=None, title=None):
+    """Return the bits of each format as a strip: sign blue, exponent orange, mantissa green.
+
+    formats: `MiniFloat`s of up to 32 bits. number: whose bits to write into the cells, with the
+    value that they hold below; None writes how many bits each field has. title: None makes one.
+    """
+    sizes = [(1, f.exponent_bits, f.mantissa_bits) for f in formats]
+    widest = max(f.width for f in formats)
+    cell = min(26, CELL * 32 // widest)
+    if title is None:
+        title = _strip_title(formats, number)
+    fig, axes = sheet(NAME_WIDTH + widest * cell + 30, 52 + LINE_HEIGHT * len(formats), title)
+    said = []
+    for row, (f, size) in enumerate(zip(formats, sizes, strict=True)):
+        y = 58 + LINE_HEIGHT * row
+        write(axes, 8, y + 15, f.name, fontweight="bold")
+        fields = f.bits(number).split() if number is not None else [None] * 3
+        _strip(axes, y, size, fields, cell)
+        below = _held(f, number) if number is not None else _sizes_text(size)
+        write(axes, NAME_WIDTH, y + 44, below)
+        bits = "" if number is None else f" {' '.join(fields)}"
+        said.append(f"{f.name}{bits}: {below.removeprefix('= ')}")
+    return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
+
+
+def _strip(axes, y, sizes, fields, cell):
+    """Draw one strip: sign, gap, exponent, gap, mantissa, one cell a bit."""
+    x = NAME_WIDTH
+    for size, color, digits in zip(sizes, COLORS, fields + [None] * (3 - len(fields)), strict=True):
+        for i in range(size):
+            axes.add_patch(
+                Rectangle((x, y), cell, 30, facecolor=color, edgecolor="white", linewidth=1)
+            )
+            if digits is not None:
+                write(axes, x + cell / 2, y + 15, digits[i], ha="center", va="center_baseline",
+                       color=style.contrast(color), family="DejaVu Sans Mono")  # fmt: skip
+            x += cell
+        x += 6
+
+
+def _strip_title(formats, number):
+    if number is not None:
+        best = min(formats, key=lambda f: abs(f.round(number) - number))
+        if len(formats) == 1:
+            return f"{number} in {best.name} is {best.round(number):.9g}"
+        return f"{number} in {len(formats)} formats: {best.name} comes closest"
+    return "A sign, bits for the range, bits for the precision"
+
+
+def _sizes_text(sizes):
+    return f"1 sign bit, {sizes[1]} exponent bits, {_count(sizes[2], 'mantissa bit')}"
+
+
+def _held(f, number):
+    value = f.round(number)
+    error = value - number
+    if not np.isfinite(value):
+        return str(value)
+    return f"= {value:.9g}, off by {error:+.3g}".replace("-", "−")
+
+
+# ------------------------------------------------------------------------------- the gaps
+
+
+def spacing_picture(formats, title, fixed=None, low=1e-3, high=1e6):
+    """Return the gap to the next value over the magnitude of a number, both axes logarithmic.
+
+    formats: `MiniFloat`s; the line of one that goes on beyond `high` is named on the right.
+    fixed: (whole bits, fraction bits) of a fixed-point format to draw beside them.
+    """
+    fig, axes = style.figure(740, 540 if len(formats) > 4 else 380)
+    said = []
+    for f in formats:
+        x = np.geomspace(low, min(f.max, high), 4000)
+        axes.plot(x, f.spacing(x), color=style.INK, linewidth=1.6)
+        _name_line(axes, f, low, high)
+        said.append(f"{f.name} {float(f.spacing(1.0)):.3g} at 1, largest value {f.max:.3g}")
+    if fixed:
+        whole, fraction = fixed
+        gap, top = 2.0**-fraction, 2.0**whole
+        axes.plot([low, top], [gap, gap], color=style.QUIET, linestyle="--", linewidth=2)
+        _end(axes, top, gap)
+        _beside(axes, f"fixed point, {whole} + {fraction} bits", low * 1.3, gap, "above", "left")
+        said.append(f"fixed point {gap:.3g} everywhere, nothing from {top:.0f} on")
+    axes.set(xscale="log", yscale="log", xlim=(low, high), xlabel="magnitude of the number")
+    axes.set_ylabel("gap to the next value")
+    _headline(axes, title)
+    axes.grid(True, linewidth=0.6)
+    return style.picture(fig, alt=f"{title}. Gap by format: {'; '.join(said)}.")
+
+
+#: Where a line is named: at its start or its end, above or below. Others: at the end, above.
+_PLACES = {
+    "FP16": ("end", "below"), "FP4_E2M1": ("start", "above"), "FP6_E2M3": ("start", "above"),
+    "FP6_E3M2": ("start", "below"), "FP8_E4M3": ("start", "above"),
+}  # fmt: skip
+
+
+def _name_line(axes, f, low, high):
+    if f.max > high:
+        words = f"{f.name}, to {f.max:.2g}".replace("e+", "e")
+        axes.annotate(words, (high, float(f.spacing(high))), (6, 0), textcoords="offset points",
+                      va="center", fontsize=12, color=style.INK, annotation_clip=False)  # fmt: skip
+        return
+    _end(axes, f.max, float(f.spacing(f.max)))
+    place, side = _PLACES.get(f.name, ("end", "above"))
+    x, align = (low * 1.3, "left") if place == "start" else (f.max * 0.9, "right")
+    if side == "below" and place == "end":
+        x, align = f.max * 1.2, "left"
+    gap = float(f.spacing(min(x, f.max)))
+    # "FP8_" is left out: there is no room for it, and E4M3 says the same.
+    _beside(axes, f.name.split("_")[-1], x, gap, side, align)
+
+
+def _beside(axes, words, x, y, side, align):
+    """Write `words` above or below the point (x, y) of a line."""
+    offset, anchor = ((0, 0), "bottom") if side == "above" else ((0, -3), "top")
+    axes.annotate(words, (x, y), offset, textcoords="offset points", fontsize=12, ha=align,
+                  va=anchor, color=style.INK)  # fmt: skip
+
+
+def _end(axes, x, y):
+    """A bar where a format ends: beyond its largest number it has nothing."""
+    axes.plot([x], [y], marker="|", markersize=16, markeredgewidth=3, color=style.INK)
+
+
+# ------------------------------------------------------------------------------- every value
+
+
+def values_picture(formats, reach, title):
+    """Return every value of each format from -reach to reach as a mark on a line of its own."""
+    fig, axes = style.figure(740, 70 + 62 * len(formats))
+    said = []
+    for row, f in enumerate(formats):
+        values = f.finite_values()
+        shown = values[np.abs(values) <= reach]
+        axes.vlines(shown, row - 0.3, row + 0.12, color=style.INK, linewidth=1.1)
+        words = f"{f.name}: {len(values)} values from −{f.max:g} to {f.max:g}"
+        axes.annotate(words, (0, row + 0.16), (0, 0), textcoords="offset points", fontsize=12,
+                      ha="center", va="top", annotation_clip=False)  # fmt: skip
+        said.append(words)
+    axes.set(xlim=(-reach * 1.02, reach * 1.02), ylim=(len(formats) - 0.3, -0.5), yticks=[])
+    axes.spines["left"].set_visible(False)
+    _headline(axes, title)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    return style.picture(
+        fig, alt=f"{title}. {'; '.join(said)}; drawn from −{reach:g} to {reach:g}."
+    )
+
+
+# ------------------------------------------------------------------------------- running sums
+
+
+def sums_picture(totals, exact, title):
+    """Return running totals beside the exact one, which is a dashed line.
+
+    totals: dict of name -> array of totals after 1, 2, 3 ... terms. exact: the same, exact.
+    """
+    fig, axes = style.figure(720, 360)
+    terms = np.arange(1, len(exact) + 1)
+    axes.plot(terms, exact, color=style.QUIET, linestyle="--", linewidth=2)
+    said = []
+    for name, total in totals.items():
+        off = abs(total[-1] - exact[-1]) > 0.01 * abs(exact[-1])
+        color = style.ERROR if off else style.INK
+        axes.plot(terms, total, color=color, zorder=2 if off else 3)  # shared parts stay dark
+        words = f"{name}: {total[-1]:,.6g}"
+        axes.annotate(words, (terms[-1], total[-1]), (6, 0), textcoords="offset points",
+                      va="center", color=color, fontsize=12, annotation_clip=False)  # fmt: skip
+        said.append(f"{words} after {len(total):,} terms")
+    axes.set(
+        xlim=(0, len(exact) * 1.24), ylim=(0, None), xlabel="terms added", ylabel="running total"
+    )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.set_xticks(np.linspace(0, len(exact), 5))
+    _headline(axes, title)
+    return style.picture(fig, alt=f"{title}. Exact: {exact[-1]:,.6g}; {'; '.join(said)}.")
+
+
+# ------------------------------------------------------------------------------- shared scales
+
+
+def blocks_picture(values, scales, f, block_size, title):
+    """Return numbers in blocks, each on the grid that its own scale stretches.
+
+    values: (n,). scales: one number a block. f: the format whose values, times the scale, are the
+    marks of a block's ruler. block_size: how many values share a scale.
+    """
+    fig, axes = style.figure(740, 380)
+    grid = f.finite_values()
+    for block, scale in enumerate(scales):
+        left, right = block * block_size - 0.5, (block + 1) * block_size - 0.5
+        axes.hlines(grid * scale, left, right, color=RULER, linewidth=1)
+        mine = np.arange(block * block_size, (block + 1) * block_size)
+        nearest = f.round(values[mine] / scale) * scale
+        axes.vlines(mine, values[mine], nearest, color=style.ERROR, linewidth=3)
+        axes.plot(mine, values[mine], "o", color=style.INK, markersize=4)
+        if block:
+            axes.axvline(left, color=style.LINE, linewidth=1)
+    axes.set(xlim=(-0.5, len(scales) * block_size - 0.5), xlabel="which number", ylabel="value")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    _headline(axes, title)
+    said = ", ".join(f"{scale:.3g}" for scale in scales)
+    return style.picture(
+        fig,
+        alt=f"{title}. {len(scales)} blocks of {block_size} numbers; their scales are {said}. "
+        "Red lines lead from each number to the nearest mark of its block's ruler.",
+    )
+
+
+# ------------------------------------------------------------------------------- pieces
+
+
+def _headline(axes, title):
+    axes.set_title(title, loc="left", fontsize=14, fontweight="bold", color=style.INK)
+
+
+def _count(number, thing):
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,313 @@
+"""Matrices drawn as cells, in figures and in HTML, and published numbers beside computed ones."""
+
+import json
+import re
+import textwrap
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+
+import matplotlib
+import numpy as np
+from IPython.display import HTML
+from matplotlib.patches import Rectangle
+
+from quantlab._data import path
+from quantlab.show import html, style
+
+CELL_HEIGHT, ROW_GAP, PANEL_GAP, PADDING = 32, 22, 28, 8  # CSS pixels
+DIGIT, POINT, MINUS = 10.2, 5.1, 13.4  # widths at 12 pt in DejaVu Sans, CSS pixels
+_NUMBER = re.compile(r"[-−]?\d+(\.\d+)?( ?%| dB)?$")
+HOTTEST = 0.85  # of the way from white to the error colour: dark text keeps 4.5 to 1 on it
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One matrix of a drawing.
+
+    name: stands above it. values: (rows, columns). decimals: the same in all cells; None takes 0
+    for whole numbers and 3 for others. heat: magnitudes of the same shape that colour the cells,
+    or None. outline: (row, column) of the cells to frame. before: a sign between this panel and
+    the one on its left, such as "=".
+    """
+
+    name: str
+    values: np.ndarray
+    decimals: int | None = None
+    heat: np.ndarray | None = None
+    outline: tuple = ()
+    before: str = ""
+
+    def __post_init__(self):
+        values = np.asarray(self.values)
+        if values.ndim != 2 or values.size == 0:
+            raise ValueError(f"values must be a matrix with cells, got shape {values.shape}")
+        if self.heat is not None and np.shape(self.heat) != values.shape:
+            raise ValueError(f"heat has shape {np.shape(self.heat)}, the values {values.shape}")
+        object.__setattr__(self, "values", values)
+
+
+def texts(values, decimals=None):
+    """Return the cells of a matrix as text with `decimals` decimals each, so that points align.
+
+    >>> texts(np.array([[1.5, -20.25]]), 1), texts(np.array([[127, -3]]))
+    ([['1.5', '−20.2']], [['127', '−3']])
+    """
+    values = np.asarray(values)
+    if decimals is None:
+        decimals = 0 if values.dtype.kind in "biu" else 3
+    # Adding 0.0 turns a rounded -0.0 into 0.0: no "−0.000" in a cell.
+    rows = [[f"{np.round(float(v), decimals) + 0.0:.{decimals}f}" for v in row] for row in values]
+    return [[text.replace("-", "−") for text in row] for row in rows]
+
+
+def shade(magnitude, top):
+    """Return the colour of a magnitude from 0 (white) to `top` (the error colour, a little paler).
+
+    >>> shade(0, 2.0), shade(2.0, 2.0), shade(0, 0)
+    ('#ffffff', '#db7626', '#ffffff')
+    """
+    part = HOTTEST * min(abs(magnitude) / top, 1) if top else 0
+    white, hot = (np.array(matplotlib.colors.to_rgb(c)) for c in ("#FFFFFF", style.ERROR))
+    return matplotlib.colors.to_hex(white + part * (hot - white))
+
+
+def draw(panels, title, alt=None):
+    """Return matrices side by side as a picture; they go on to a next line when 760 px are full.
+
+    panels: `Panel`s. title: the message, a sentence. alt: what a screen reader says; None is the
+    title and all numbers. All panels share one scale of heat.
+    """
+    places, height = _layout(panels)
+    heading = textwrap.wrap(title, 62)
+    top = 28 * len(heading) + 14
+    fig, axes = style.figure(style.WIDEST, top + height)
+    fig.set_layout_engine("none")
+    axes.set(position=[0, 0, 1, 1], xlim=(0, style.WIDEST), ylim=(top + height, 0))
+    axes.axis("off")
+    axes.text(8, 6, "\n".join(heading), va="top", fontsize=14, fontweight="bold", linespacing=1.3)
+    hottest, before = _hottest(panels), None
+    for panel, (x, y) in zip(panels, places, strict=True):
+        _draw_panel(axes, panel, x, top + y, hottest)
+        if panel.before:
+            # Beside the lower of two neighbours, a sign has numbers on both of its sides.
+            rows = min(len(p.values) for p in (before or panel, panel))
+            middle = top + y + CELL_HEIGHT * (1 + rows / 2)
+            axes.text(
+                x - _sign_width(panel) / 2,
+                middle,
+                panel.before,
+                ha="center",
+                va="center",
+                fontsize=16,
+            )
+        before = panel
+    return style.picture(fig, alt or describe(panels, title))
+
+
+def describe(panels, title):
+    """Return the title and the numbers of all panels as one line of text.
+
+    >>> describe([Panel("codes", np.array([[1, -2], [0, 3]]))], "Two rows")
+    'Two rows. codes: 1 −2; 0 3.'
+    """
+    parts = []
+    for panel in panels:
+        rows = "; ".join(" ".join(row) for row in texts(panel.values, panel.decimals))
+        parts.append(f" {panel.before} ".lstrip() + f"{panel.name}: {rows}.")
+    return f"{title}. " + " ".join(parts)
+
+
+def heat_map(errors, title, alt=None, decimals=2):
+    """Return errors as a picture: one panel for each name, coloured by magnitude on one scale.
+
+    errors: a dict of name -> matrix of signed errors. title, alt: as for `draw`.
+    """
+    panels = [Panel(name, e, decimals, heat=np.abs(e)) for name, e in errors.items()]
+    return draw(panels, title, alt)
+
+
+def product(x, w, title, alt=None):
+    """Return x @ w = result as a picture, the largest magnitude of `x` framed."""
+    x, w = np.asarray(x), np.asarray(w)
+    outlier = np.unravel_index(np.abs(x).argmax(), x.shape)
+    panels = [
+        Panel("X: activations", x, outline=(outlier,)),
+        Panel("W: weights", w, before="@"),
+        Panel("X @ W", x @ w, 2, before="="),
+    ]
+    return draw(panels, title, alt)
+
+
+def table(rows, header=(), caption=""):
+    """Return rows as a table that a notebook shows.
+
+    rows: lists of strings and numbers. A column of strings that all start like numbers, such as
+    "−1579.00" or "0.60 %", is padded so that its digits stand under each other.
+    """
+    columns = [_pad(column) for column in zip(*rows, strict=True)]
+    return HTML(html.table(list(zip(*columns, strict=True)), header, caption))
+
+
+def _pad(column):
+    if not all(isinstance(text, str) and _NUMBER.match(text) for text in column):
+        return column
+    width = max(map(len, column))
+    return [text.replace("-", "−").rjust(width, "\N{FIGURE SPACE}") for text in column]
+
+
+def to_html(panels):
+    """Return matrices as HTML tables side by side; in a narrow page they wrap."""
+    hottest = _hottest(panels)
+    tables = "".join(_html_panel(panel, hottest) for panel in panels)
+    return f'<div style="display:flex;flex-wrap:wrap;gap:8px 28px;color:{html.INK};">{tables}</div>'
+
+
+def verdict(ours, printed):
+    """Say how a number of ours relates to a printed one, at the digits that were printed.
+
+    ours: a real number. printed: text such as "-15.90". Returns "rounded" if rounding ours
+    gives the printed digits, "cut off" if leaving digits out does, else "differs".
+
+    >>> verdict(-15.8984, "-15.90"), verdict(2.6517, "2.651"), verdict(-1587.05, "-1579")
+    ('rounded', 'cut off', 'differs')
+    """
+    digits = Decimal(1).scaleb(-len(printed.partition(".")[2]))
+    exact = Decimal(float(ours))
+    if exact.quantize(digits) == Decimal(printed):
+        return "rounded"
+    return "cut off" if exact.quantize(digits, ROUND_DOWN) == Decimal(printed) else "differs"
+
+
+def printed():
+    """Return the article's published matrices as text, each digit as it was printed, by name."""
+    text = path("article/matrix_example.json").read_text(encoding="utf-8")
+    tree = json.loads(text, parse_float=str, parse_int=str)["published"]
+    absmax = tree["absmax"]
+    return {
+        "exact product": tree["exact"],
+        "absmax: X read back": absmax["X_dequantized"],
+        "absmax: W read back": absmax["W_dequantized"],
+        "absmax: product": absmax["product"],
+    }
+
+
+def beside(ours):
+    """Return rows (matrix, row, column, printed, ours, verdict) for every published number.
+
+    ours: a dict with the names of `printed` -> matrix. Rows and columns count from 1.
+    """
+    rows = []
+    for name, matrix in printed().items():
+        for i, line in enumerate(matrix):
+            for j, text in enumerate(line):
+                value = float(ours[name][i][j])
+                rows.append((name, i + 1, j + 1, text, value, verdict(value, text)))
+    return rows
+
+
+def beside_table(ours):
+    """Show `beside` as one line for each row of a matrix, and count the verdicts."""
+    rows = beside(ours)
+    lines = {}
+    for name, i, _, text, value, says in rows:
+        lines.setdefault((name, i), []).append((text, f"{value:.4f}", says))
+    header = ("matrix", "row", "printed", "ours", "the printed digits are ours")
+    body = [[name, str(i), *_line(cells)] for (name, i), cells in lines.items()]
+    kinds = [row[-1] for row in rows]
+    counts = [kinds.count(kind) for kind in ("rounded", "cut off", "differs")]
+    caption = "{} published numbers: {} are ours rounded, {} ours cut off, {} differ."
+    return table(body, header, caption.format(len(rows), *counts))
+
+
+def _line(cells):
+    odd = [f"{t}: {s}" for t, _, s in cells if s != "rounded"]
+    texts_, values, _ = (", ".join(part).replace("-", "−") for part in zip(*cells, strict=True))
+    return texts_, values, "; ".join(odd).replace("-", "−") or "rounded"
+
+
+def _hottest(panels):
+    return max((np.abs(p.heat).max() for p in panels if p.heat is not None), default=0)
+
+
+def _widths(panel):
+    """Return the width of each column in CSS pixels: as wide as its longest text."""
+    columns = zip(*texts(panel.values, panel.decimals), strict=True)
+    widths = [max(map(_text_width, column)) + 2 * PADDING for column in columns]
+    short_by = DIGIT * 1.05 * len(panel.name) - sum(widths)
+    return [w + max(short_by, 0) / len(widths) for w in widths]
+
+
+def _text_width(text):
+    digits = len(text) - text.count(".") - text.count("−")
+    return DIGIT * digits + POINT * text.count(".") + MINUS * text.count("−")
+
+
+def _sign_width(panel):
+    return 20 + 12 * len(panel.before)
+
+
+def _layout(panels):
+    """Return the left upper corner of each panel and the height of all, in CSS pixels."""
+    places, x, y, line = [], 8, 0, 0
+    for panel in panels:
+        width, height = sum(_widths(panel)), CELL_HEIGHT * (len(panel.values) + 1)
+        indent = 24 if panel.before else 0
+        gap = max(PANEL_GAP, _sign_width(panel)) if places else indent
+        if places and x + gap + width > style.WIDEST - 8:
+            x, gap, y, line = 8, indent, y + line + ROW_GAP, 0
+        places.append((x + gap, y))
+        x, line = x + gap + width, max(line, height)
+        if x > style.WIDEST:
+            raise ValueError(f"{panel.name} is {width:.0f} px wide, at most {style.WIDEST} fit")
+    return places, y + line + 10
+
+
+def _draw_panel(axes, panel, x, y, hottest):
+    axes.text(x, y + CELL_HEIGHT - 8, panel.name, va="baseline", fontsize=12)
+    widths, cells = _widths(panel), texts(panel.values, panel.decimals)
+    for i, row in enumerate(cells):
+        left, below = x, y + CELL_HEIGHT * (i + 1)
+        for j, (text, width) in enumerate(zip(row, widths, strict=True)):
+            ground = style.PALE if panel.heat is None else shade(panel.heat[i][j], hottest)
+            edge = "white" if panel.heat is None else style.GRID
+            axes.add_patch(Rectangle((left, below), width, CELL_HEIGHT, fc=ground, ec=edge, lw=1))
+            axes.text(
+                left + width - PADDING,
+                below + CELL_HEIGHT / 2,
+                text,
+                ha="right",
+                va="center_baseline",
+                fontsize=style.SMALLEST_TEXT,
+                color=style.contrast(ground),
+            )
+            left += width
+    for i, j in panel.outline:
+        corner = (x + sum(widths[:j]) + 1, y + CELL_HEIGHT * (i + 1) + 1)
+        size = (widths[j] - 2, CELL_HEIGHT - 2)
+        axes.add_patch(Rectangle(corner, *size, fc="none", ec=style.ERROR, lw=2.5, zorder=3))
+
+
+def _html_panel(panel, hottest):
+    rows = []
+    for i, row in enumerate(texts(panel.values, panel.decimals)):
+        cells = (_html_cell(text, panel, i, j, hottest) for j, text in enumerate(row))
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    name = html.escape(panel.name)
+    return (
+        '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0;">'
+        f'<caption style="text-align:left;caption-side:top;white-space:nowrap;color:{html.INK};'
+        f'padding:4px 0;">{name}</caption><tbody>{"".join(rows)}</tbody></table>'
+    )
+
+
+def _html_cell(text, panel, i, j, hottest):
+    if panel.heat is None:
+        colors = f"background:{html.PALE};color:{html.INK};"
+    else:
+        ground = shade(panel.heat[i][j], hottest)
+        colors = f"background:{ground};color:{style.contrast(ground)};"
+    frame = f"outline:2px solid {html.RED};outline-offset:-2px;" if (i, j) in panel.outline else ""
+    return (
+        f'<td style="text-align:right;white-space:nowrap;padding:4px 10px;{colors}{frame}'
+        f'border:1px solid {html.GRID};">{text}</td>'
+    )

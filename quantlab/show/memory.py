@@ -1,0 +1,426 @@
+"""Notebook 00: how much memory weights take, as figures and as a calculator to play with.
+
+Settings become a `Footprint` (`footprint`), a `Footprint` becomes HTML (`face`) or a picture
+(`still`), and `calculator` wires them to controls. All numbers come from `quantlab.memory`.
+"""
+
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+from matplotlib.patches import Rectangle
+
+from quantlab import memory
+from quantlab.show import html, style
+from quantlab.show.explorer import Explorer
+
+#: Well-known models: (name, billions of parameters, rounded as their authors do).
+MODELS = (
+    ("GPT-2", 0.124),
+    ("TinyLlama", 1.1),
+    ("Llama 2 7B", 7),
+    ("Llama 2 13B", 13),
+    ("Llama 2 70B", 70),
+    ("BLOOM-176B", 176),
+    ("Llama 3.1 405B", 405),
+    ("DeepSeek-V3", 671),
+)
+#: What people write, and the key of `quantlab.memory.VALUE_BITS`.
+FORMATS = {
+    "FP32": "fp32", "FP16": "fp16", "BF16": "bf16", "FP8": "fp8", "int8": "int8", "int4": "int4",
+    "NF4": "nf4", "MXFP4": "mxfp4", "NVFP4": "nvfp4", "int3": "int3", "int2": "int2",
+}  # fmt: skip
+BLOCKS = {"none": None, "32": 32, "64": 64, "128": 128, "256": 256, "1024": 1024, "4096": 4096}
+#: Memory of one device in GB, as its maker says; of the T4 what a program really gets.
+DEVICES = {
+    "8 GB (a laptop)": 8, "15.8 GB (T4, free on Colab)": 15.8, "24 GB (RTX 3090, 4090)": 24,
+    "32 GB (V100, RTX 5090)": 32, "48 GB (A6000, L40S)": 48, "80 GB (A100, H100)": 80,
+    "141 GB (H200)": 141,
+}  # fmt: skip
+#: The bars of `formats_figure`: (name, format, block size, double quantization).
+BARS = (
+    ("FP32", "fp32", None, False),
+    ("FP16 or BF16", "fp16", None, False),
+    ("int8", "int8", None, False),
+    ("4 bits, no scales", "int4", None, False),
+    ("NF4, block 64", "nf4", 64, False),
+    ("NF4, double quantization", "nf4", 64, True),
+)
+CODE, SCALE = style.LINE, "#B5B5B5"  # greys that differ in print: the codes, and their scales
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a model's weights take, and how many devices hold them.
+
+    code_bits: bits of one weight's own code. bits: with its share of the scales. bytes: of all
+    weights. devices: how many it takes. device_bytes: memory of one; usable_bytes: less headroom.
+    note: which setting had nothing to act on, or "".
+    """
+
+    parameters: float
+    format: str
+    code_bits: int
+    bits: float
+    bytes: float
+    devices: int
+    device_bytes: float
+    usable_bytes: float
+    note: str = ""
+
+    @property
+    def last_bytes(self):
+        """What lies on the last device when all others are filled."""
+        return self.bytes - (self.devices - 1) * self.usable_bytes
+
+
+def footprint(billions, format, block_size=None, double_quant=False, device=32, headroom=0):
+    """Return the `Footprint` of `billions` of weights.
+
+    format: a key of `FORMATS`. block_size, double_quant: as in `memory.bits_per_weight`; where the
+    format has no use for them they are left out, and the note says so. device: GB of one device.
+    headroom: percent of each device kept free.
+    """
+    key = FORMATS[format]
+    note = _without_effect(key, format, block_size, double_quant)
+    if memory.VALUE_BITS[key] >= 16 or key in memory.BUILT_IN_SCALE:
+        block_size = None
+    arguments = (key, block_size, double_quant and block_size is not None)
+    size = memory.weight_bytes(billions * 1e9, *arguments)
+    return Footprint(
+        parameters=billions * 1e9,
+        format=format,
+        code_bits=memory.VALUE_BITS[key],
+        bits=memory.bits_per_weight(*arguments),
+        bytes=size,
+        devices=memory.devices_needed(size, device * 1e9, headroom / 100),
+        device_bytes=device * 1e9,
+        usable_bytes=device * 1e9 * (1 - headroom / 100),
+        note=note,
+    )
+
+
+def _without_effect(key, format, block_size, double_quant):
+    if key in memory.BUILT_IN_SCALE:
+        size, bits = memory.BUILT_IN_SCALE[key]
+        unused = " Block size and double quantization change nothing." if block_size else ""
+        return f"{format} brings its own scales: {bits} bits for every {size} values.{unused}"
+    if memory.VALUE_BITS[key] >= 16:
+        return f"{format} needs no scale: block size changes nothing." if block_size else ""
+    if block_size is None and double_quant:
+        return "Double quantization shrinks the scales; without blocks there are none to shrink."
+    return "" if block_size else "Without blocks no scale is counted: the least that is possible."
+
+
+def bits_per_weight_text(bits):
+    """Return bits per weight with as many digits as they have, up to three decimals.
+
+    >>> bits_per_weight_text(16), bits_per_weight_text(4.5), bits_per_weight_text(4.126953125)
+    ('16', '4.5', '4.127')
+    """
+    return f"{bits:.3f}".rstrip("0").rstrip(".")
+
+
+def size_text(size):
+    """Return bytes in GB with three significant digits, four from 1000 GB on, MB below 1 GB.
+
+    >>> size_text(352e9), size_text(90.79e9), size_text(62e6), size_text(2684e9)
+    ('352 GB', '90.8 GB', '62.0 MB', '2684 GB')
+    """
+    number, unit = (size / memory.GB, "GB") if size >= memory.GB else (size / 1e6, "MB")
+    text = f"{number:.0f}" if number >= 1000 else f"{number:#.3g}".rstrip(".")
+    return f"{text} {unit}"
+
+
+def count_text(parameters):
+    """Return a number of parameters as people say it.
+
+    >>> count_text(176e9), count_text(1.1e9), count_text(124e6)
+    ('176 billion', '1.1 billion', '124 million')
+    """
+    if parameters >= 1e9:
+        return f"{parameters / 1e9:.4g} billion"
+    return f"{parameters / 1e6:.4g} million"
+
+
+# ------------------------------------------------------------------------------- the explorer
+
+
+# No slider for the size: ipywidgets' log slider snaps what it is given, and 176 becomes 177.8.
+class SizeControl:
+    """A menu of well-known models above a box for any size: one control, in billions."""
+
+    OWN = 0  # what the menu holds when the size is no model's of the menu
+
+    def __init__(self, billions):
+        options = [(f"{name} ({size:g} billion)", size) for name, size in MODELS]
+        self.menu = widgets.Dropdown(
+            options=[*options, ("a size of your own", self.OWN)],
+            value=self._in_menu(billions),
+            description="Model",
+            **_look(),
+        )
+        self.box = widgets.BoundedFloatText(
+            value=billions,
+            min=0.001,
+            max=10_000,
+            step=1,
+            description="Billion weights",
+            **_look(),
+        )
+        self.menu.observe(self._picked, names="value")
+        self.box.observe(self._typed, names="value")
+        self.widget = widgets.VBox([self.menu, self.box])
+
+    @property
+    def value(self):
+        """The size of the model, in billions of parameters."""
+        return self.box.value
+
+    @value.setter
+    def value(self, billions):
+        self.box.value = billions
+
+    def observe(self, handler, names="value"):
+        """Call `handler` when the size changes, as a widget's ``observe`` does."""
+        self.box.observe(handler, names=names)
+
+    def _in_menu(self, billions):
+        return billions if billions in dict(MODELS).values() else self.OWN
+
+    def _picked(self, change):
+        if change["new"] != self.OWN:
+            self.box.value = change["new"]
+
+    def _typed(self, change):
+        self.menu.value = self._in_menu(change["new"])
+
+
+def _look():
+    """Width and label of a control: a fresh layout for each, as widgets do not share them."""
+    layout = widgets.Layout(width="400px", max_width="98%")
+    return {"style": {"description_width": "8.5em"}, "layout": layout}
+
+
+def calculator(billions=176, format="NF4", block_size=64, double_quant=False, device=32):
+    """Return the `Explorer` that computes memory and devices for any model."""
+    controls = {
+        "billions": SizeControl(billions),
+        "format": widgets.Dropdown(
+            options=list(FORMATS), value=format, description="Format", **_look()
+        ),
+        "block_size": widgets.Dropdown(
+            options=list(BLOCKS.items()), value=block_size, description="Block size", **_look()
+        ),
+        "double_quant": widgets.Checkbox(
+            value=double_quant, description="Double quantization", **_look()
+        ),
+        "device": widgets.Dropdown(
+            options=list(DEVICES.items()), value=device, description="One device", **_look()
+        ),
+        "headroom": widgets.IntSlider(
+            value=0, min=0, max=50, step=5, description="Kept free, %", **_look()
+        ),
+    }
+    first = {name: control.value for name, control in controls.items()}
+    return Explorer(
+        controls,
+        lambda **settings: face(footprint(**settings)),
+        title="How much memory do the weights take?",
+        static=still(footprint(**first)),
+        height=400,
+    )
+
+
+def sentence(answer):
+    """Return a `Footprint` as one sentence."""
+    count, size = count_text(answer.parameters), size_text(answer.bytes)
+    return f"{count} weights in {answer.format} take {size}: {_devices(answer)}."
+
+
+def face(answer):
+    """Return the HTML of the calculator for a `Footprint`."""
+    heading = html.span(sentence(answer), bold=True)
+    return (
+        f'<div style="font-size:1.25em;margin:8px 0">{heading}</div>'
+        f"{_bits_svg(answer)}{_devices_svg(answer)}"
+        f'<div style="color:{html.QUIET};margin:4px 0">{html.escape(answer.note) or "&nbsp;"}</div>'
+        f"{_facts(answer)}"
+    )
+
+
+def _devices(answer):
+    plural = "" if answer.devices == 1 else "s"
+    return f"{answer.devices} device{plural} of {answer.device_bytes / memory.GB:g} GB"
+
+
+def _filling(answer):
+    holder = "it" if answer.devices == 1 else "the last"
+    return f"{_devices(answer)}; {holder} holds {size_text(answer.last_bytes)}"
+
+
+def _bits_in_words(answer):
+    extra = answer.bits - answer.code_bits
+    scale = f" and {bits_per_weight_text(extra)} bits of a scale" if extra else ""
+    return f"One weight: {answer.code_bits} bits of its own{scale}"
+
+
+def _facts(answer):
+    share = answer.bytes / memory.weight_bytes(answer.parameters, "fp16")
+    rows = (
+        ("bytes", f"{answer.bytes:,.0f}"),
+        ("GB (10⁹ bytes)", f"{answer.bytes / memory.GB:,.2f}"),
+        ("GiB (2³⁰ bytes)", f"{answer.bytes / memory.GiB:,.2f}"),
+        ("bits per weight, scales included", bits_per_weight_text(answer.bits)),
+        ("share of FP16", f"{share:.1%}"),
+    )
+    cell = f"padding:2px 10px;color:{html.INK};border-bottom:1px solid {html.GRID}"
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left;font-weight:400;{cell}">{name}</th>'
+        f'<td style="text-align:right;min-width:11em;{cell}">{value}</td></tr>'
+        for name, value in rows
+    )
+    return (
+        '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
+        f"<tbody>{body}</tbody></table>"
+    )
+
+
+def _labelled(label, height, shapes):
+    """A line of text, which keeps its size on a phone, above an SVG, which shrinks to fit."""
+    picture = html.svg(720, height, "".join(shapes), label)
+    return f'<div style="color:{html.INK};margin:6px 0 2px">{html.escape(label)}</div>{picture}'
+
+
+def _bits_svg(answer):
+    """One weight as a row of bits: a square for each bit of its own, then its part of a scale."""
+    side, step = 18, 22
+    squares = [_box(i * step, 1, side, side, 0.65) for i in range(answer.code_bits)]
+    extra = answer.bits - answer.code_bits
+    if extra:
+        x = answer.code_bits * step
+        squares += [_box(x, 1, extra * side, side, 0.3), _frame(x, 1, side, side)]
+    return _labelled(_bits_in_words(answer), 20, squares)
+
+
+def _devices_svg(answer):
+    """The devices as boxes, filled one after the other. At most 96 are drawn."""
+    drawn = min(answer.devices, 96)
+    columns, height = (max(4, drawn), 100) if drawn <= 12 else (24, 23)
+    width = 720 / columns
+    shapes = []
+    for i in range(drawn):
+        x, y = (i % columns) * width + 1, (i // columns) * (height + 3) + 1
+        filled = answer.usable_bytes if i < answer.devices - 1 else answer.last_bytes
+        part = height * filled / answer.device_bytes
+        shapes += [
+            _box(x, y + height - part, width - 4, part, 0.65),
+            _frame(x, y, width - 4, height),
+        ]
+    note = f" ({drawn} are drawn)" if drawn < answer.devices else ""
+    return _labelled(_filling(answer) + note, 104, shapes)
+
+
+def _box(x, y, width, height, opacity):
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+        f'style="fill:{html.INK};fill-opacity:{opacity}"/>'
+    )
+
+
+def _frame(x, y, width, height):
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+        f'style="fill:none;stroke:{html.INK};stroke-width:1"/>'
+    )
+
+
+# -------------------------------------------------------------------------------- the figures
+
+
+def still(answer):
+    """Return the calculator's answer as a picture, for readers without a kernel."""
+    fig, (bits, boxes) = style.figure(720, 250, rows=2, height_ratios=(1, 3))
+    _headline(fig, sentence(answer))
+    for i in range(answer.code_bits):
+        bits.add_patch(Rectangle((i * 1.2, 0), 1, 1, facecolor=CODE))
+    extra = answer.bits - answer.code_bits
+    if extra:
+        bits.add_patch(Rectangle((answer.code_bits * 1.2, 0), extra, 1, facecolor=SCALE))
+        bits.add_patch(Rectangle((answer.code_bits * 1.2, 0), 1, 1, fill=False))
+    bits.set(xlim=(-0.05, 40), ylim=(-0.05, 1.05), aspect="equal", anchor="W")
+    shown = min(answer.devices, 24)
+    for i in range(shown):
+        filled = answer.usable_bytes if i < answer.devices - 1 else answer.last_bytes
+        boxes.add_patch(Rectangle((i, 0), 0.95, filled / answer.device_bytes, facecolor=CODE))
+        boxes.add_patch(Rectangle((i, 0), 0.95, 1, fill=False))
+    boxes.set(xlim=(-0.02, max(shown, 4)), ylim=(-0.02, 1.02))
+    note = f" ({shown} are drawn)" if shown < answer.devices else ""
+    for axes, words in ((bits, _bits_in_words(answer)), (boxes, _filling(answer) + note)):
+        axes.set_title(words, loc="left", fontsize=12, fontweight="normal")
+        axes.axis("off")
+    words = f"{sentence(answer)} {_bits_in_words(answer)}. {_filling(answer)}."
+    return style.picture(fig, alt=f"Still of the calculator. {words}")
+
+
+def formats_figure(billions=176, name="BLOOM", device=32):
+    """Return the picture of one model's weights in every format of `BARS`, scales shown apart."""
+    fig, axes = style.figure(740, 340)
+    said = []
+    for row, (label, *arguments) in enumerate(BARS):
+        bits = memory.bits_per_weight(*arguments)
+        size = memory.weight_bytes(billions * 1e9, *arguments) / memory.GB
+        codes = memory.weight_bytes(billions * 1e9, arguments[0]) / memory.GB
+        axes.barh(row, codes, color=CODE, height=0.62)
+        axes.barh(row, size - codes, left=codes, color=SCALE, height=0.62)
+        number = memory.devices_needed(size, device)
+        bits_text = bits_per_weight_text(bits)
+        words = f"{size_text(size * memory.GB)} · {bits_text} bits · {number} machines"
+        _label_bar(axes, row, size, words)
+        said.append(f"{label} {words}")
+    first, last = (memory.weight_bytes(billions * 1e9, *BARS[i][1:]) for i in (0, -1))
+    title = f"{name}'s weights: {size_text(first)} in FP32, {size_text(last)} in 4 bits with scales"
+    _headline(fig, title)
+    axes.set_yticks(range(len(BARS)), [bar[0] for bar in BARS])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"GB (pale: the scales); a machine has {device} GB")
+    return style.picture(fig, alt=f"{title}. Bar by bar: {'; '.join(said)}.")
+
+
+def _label_bar(axes, row, end, words):
+    """Write `words` after the bar that ends at `end`, or inside it if it is the longest."""
+    inside = row == 0
+    axes.text(
+        end + (-8 if inside else 8), row, words, va="center", fontsize=12,
+        ha="right" if inside else "left", color="white" if inside else style.INK,
+    )  # fmt: skip
+
+
+def cache_figure(weight_bytes, bytes_per_token, device_bytes, most_tokens=10_000):
+    """Return the picture of the memory that a model's conversations need on top of its weights.
+
+    weight_bytes: of the weights. bytes_per_token: of the KV cache. device_bytes: of one device.
+    """
+    fig, axes = style.figure(720, 330)
+    tokens = (0, most_tokens)
+    need = [(weight_bytes + t * bytes_per_token) / memory.GB for t in tokens]
+    axes.plot(tokens, need, color=style.INK, linewidth=3)
+    fewest = memory.devices_needed(weight_bytes, device_bytes)
+    said = []
+    for number, x, side in ((fewest, most_tokens, "right"), (fewest + 1, 150, "left")):
+        top = number * device_bytes / memory.GB
+        room = (number * device_bytes - weight_bytes) / bytes_per_token
+        said.append(f"{number} machines: room for {int(room):,} tokens")
+        axes.axhline(top, color=style.QUIET, linewidth=1, linestyle="--")
+        axes.text(x, top + 0.7, said[-1], ha=side, va="bottom", color=style.INK, fontsize=12)
+        axes.plot(room, top, "o", color=style.INK, markersize=9, clip_on=False)
+    title = f"{fewest} machines hold the weights, machine {fewest + 1} holds the conversations"
+    _headline(fig, title)
+    axes.set(xlim=tokens, xlabel="tokens in all open conversations")
+    axes.set_ylabel("weights and KV cache, GB")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    return style.picture(fig, alt=f"{title}. {'. '.join(said)}.")
+
+
+def _headline(fig, words):
+    fig.suptitle(words, x=0.005, ha="left", fontsize=14, fontweight="bold", color=style.INK)

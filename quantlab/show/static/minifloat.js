@@ -1,0 +1,385 @@
+// Numbers in a fixed number of bits: the arithmetic of the bit explorer, without any page.
+//
+// The rules are those of quantlab.formats (floating point) and quantlab.binary (whole numbers); a
+// test compares every code of every format up to 16 bits. Everything is exact: a number is a
+// fraction of two BigInts, so that 1/3 is rounded once, to the nearest code, ties to even.
+//
+// A format is plain data, as quantlab/show/bits.py writes it:
+//   {kind: "float", name, exponent_bits, mantissa_bits, bias, specials}   specials as in formats.py
+//   {kind: "integer", name, width, signed}                                two's complement
+// A number is {kind: "finite" | "infinity" | "nan", negative, num, den} with num >= 0 and den > 0.
+// A code is a BigInt from 0 to 2^width - 1.
+
+// ---------------------------------------------------------------- numbers
+
+export function finite(negative, num, den = 1n) {
+  return { kind: "finite", negative, num, den };
+}
+
+const infinity = (negative) => ({ kind: "infinity", negative, num: 0n, den: 1n });
+const nan = (negative) => ({ kind: "nan", negative, num: 0n, den: 1n });
+
+const signed = (number) => (number.negative ? -number.num : number.num);
+const absolute = (n) => (n < 0n ? -n : n);
+const bitLength = (n) => (n === 0n ? 0 : n.toString(2).length);
+const ones = (count) => (1n << BigInt(count)) - 1n;
+
+/** a - b, for finite numbers. */
+export function subtract(a, b) {
+  const num = signed(a) * b.den - signed(b) * a.den;
+  return finite(num < 0n, absolute(num), a.den * b.den);
+}
+
+/** a / b, for finite numbers, b not zero. */
+export function divide(a, b) {
+  return finite(a.negative !== b.negative, a.num * b.den, a.den * b.num);
+}
+
+/** start + num / den, rounded to a whole number; ties to even. */
+function roundHalfEven(num, den, start = 0n) {
+  const whole = start + num / den;
+  const twice = 2n * (num % den);
+  const up = twice > den || (twice === den && (whole & 1n) === 1n);
+  return up ? whole + 1n : whole;
+}
+
+// ---------------------------------------------------------------- formats
+
+export function width(format) {
+  return format.kind === "integer" ? format.width : 1 + format.exponent_bits + format.mantissa_bits;
+}
+
+/** The same bits mean the same numbers: the name does not count. */
+export function sameFormat(a, b) {
+  const keys = a.kind === "integer"
+    ? ["kind", "width", "signed"]
+    : ["kind", "exponent_bits", "mantissa_bits", "bias", "specials"];
+  return keys.every((key) => a[key] === b[key]);
+}
+
+/** A float format with the usual bias and, where `specials` needs more bits, none of them. */
+export function floatFormat(exponentBits, mantissaBits, specials) {
+  const fits = specials !== "ieee" || (exponentBits > 1 && mantissaBits > 0);
+  return {
+    kind: "float",
+    name: `E${exponentBits}M${mantissaBits}`,
+    exponent_bits: exponentBits,
+    mantissa_bits: mantissaBits,
+    bias: 2 ** (exponentBits - 1) - 1,
+    specials: fits ? specials : "none",
+  };
+}
+
+export function integerFormat(bits, isSigned) {
+  return { kind: "integer", name: `${isSigned ? "" : "u"}int${bits}`, width: bits, signed: isSigned };
+}
+
+/** The largest finite magnitude of a float format, as a code. */
+function maxCode(format) {
+  const reserved = { ieee: 1n << BigInt(format.mantissa_bits), nan: 1n, none: 0n };
+  return ones(width(format) - 1) - reserved[format.specials];
+}
+
+/** [lowest, highest] of an integer format. */
+function integerRange(format) {
+  const bits = BigInt(format.width);
+  return format.signed ? [-(1n << (bits - 1n)), (1n << (bits - 1n)) - 1n] : [0n, (1n << bits) - 1n];
+}
+
+/** The parts of a float code as stored, and its kind: zero, subnormal, normal, infinity or nan. */
+export function fields(format, code) {
+  const magnitude = code & ones(width(format) - 1);
+  const mantissa = code & ones(format.mantissa_bits);
+  const exponent = magnitude >> BigInt(format.mantissa_bits);
+  let kind = exponent > 0n ? "normal" : mantissa > 0n ? "subnormal" : "zero";
+  if (magnitude > maxCode(format)) {
+    kind = format.specials === "ieee" && mantissa === 0n ? "infinity" : "nan";
+  }
+  return { sign: code >> BigInt(width(format) - 1), exponent, mantissa, kind };
+}
+
+/** The power of two that the last mantissa bit counts. */
+export function lastPlace(format, exponent) {
+  const stored = exponent > 0n ? Number(exponent) : 1; // subnormals share the smallest exponent
+  return stored - format.bias - format.mantissa_bits;
+}
+
+function times2(negative, whole, power) {
+  const shift = BigInt(Math.abs(power));
+  return power < 0 ? finite(negative, whole, 1n << shift) : finite(negative, whole << shift);
+}
+
+/** The number that a code stands for, exactly. */
+export function decode(format, code) {
+  if (format.kind === "integer") {
+    const value = format.signed ? BigInt.asIntN(format.width, code) : code;
+    return finite(value < 0n, absolute(value));
+  }
+  const { sign, exponent, mantissa, kind } = fields(format, code);
+  const negative = sign === 1n;
+  if (kind === "infinity") return infinity(negative);
+  if (kind === "nan") return nan(negative);
+  const hidden = exponent > 0n ? 1n << BigInt(format.mantissa_bits) : 0n;
+  return times2(negative, hidden + mantissa, lastPlace(format, exponent));
+}
+
+/** The code of the nearest value, ties to the even code; what is too large as the format says. */
+export function encode(format, number) {
+  return format.kind === "integer" ? encodeInteger(format, number) : encodeFloat(format, number);
+}
+
+function encodeInteger(format, number) {
+  const [lowest, highest] = integerRange(format);
+  let value = 0n; // NaN has no whole number; 0 is what NumPy and C compilers most often answer
+  if (number.kind === "infinity") value = number.negative ? lowest : highest;
+  if (number.kind === "finite") {
+    const rounded = roundHalfEven(number.num, number.den);
+    value = number.negative ? -rounded : rounded;
+  }
+  const kept = value < lowest ? lowest : value > highest ? highest : value;
+  return BigInt.asUintN(format.width, kept);
+}
+
+function encodeFloat(format, number) {
+  const sign = (number.negative ? 1n : 0n) << BigInt(width(format) - 1);
+  if (number.kind === "nan") return nanCode(format, sign);
+  const largest = maxCode(format);
+  const magnitude = number.kind === "infinity" ? largest + 1n : magnitudeCode(format, number);
+  const code = magnitude <= largest ? magnitude : format.specials === "none" ? largest : largest + 1n;
+  return sign | code;
+}
+
+function nanCode(format, sign) {
+  if (format.specials === "none") return 1n << BigInt(width(format) - 1); // minus zero, as ml_dtypes
+  const quiet = format.specials === "ieee" ? 1n << BigInt(format.mantissa_bits - 1) : 0n;
+  return sign | (maxCode(format) + 1n + quiet);
+}
+
+/**
+ * The code of |number| as if exponents went on for ever. Codes count values upwards, so a mantissa
+ * that rounds up to 2 carries into the exponent by itself.
+ */
+function magnitudeCode(format, { num, den }) {
+  if (num === 0n) return 0n;
+  let exponent = bitLength(num) - bitLength(den);
+  const [a, b] = exponent < 0 ? [num << BigInt(-exponent), den] : [num, den << BigInt(exponent)];
+  if (a < b) exponent -= 1; // now 2^exponent <= num / den < 2^(exponent + 1)
+  const lowest = 1 - format.bias;
+  const kept = Math.max(exponent, lowest);
+  const place = kept - format.mantissa_bits;
+  const start = BigInt(kept - lowest) << BigInt(format.mantissa_bits);
+  return place < 0
+    ? roundHalfEven(num << BigInt(-place), den, start)
+    : roundHalfEven(num, den << BigInt(place), start);
+}
+
+/** The code of the next larger (+1) or smaller (-1) value, null where there is none. */
+export function step(format, code, direction) {
+  if (format.kind === "integer") return stepInteger(format, code, direction);
+  if (fields(format, code).kind === "nan") return null;
+  const top = maxCode(format) + (format.specials === "ieee" ? 1n : 0n); // infinity is the last stop
+  const negative = code >> BigInt(width(format) - 1) === 1n;
+  const magnitude = code & ones(width(format) - 1);
+  const place = (negative ? -magnitude : magnitude) + BigInt(direction); // both zeros are place 0
+  if (absolute(place) > top) return null;
+  return place < 0n ? (1n << BigInt(width(format) - 1)) | -place : place;
+}
+
+function stepInteger(format, code, direction) {
+  const [lowest, highest] = integerRange(format);
+  const value = signed(decode(format, code)) + BigInt(direction);
+  return value < lowest || value > highest ? null : BigInt.asUintN(format.width, value);
+}
+
+/** The bits as text; a float's sign, exponent and mantissa apart, as MiniFloat.bits writes them. */
+export function bitText(format, code) {
+  const digits = code.toString(2).padStart(width(format), "0");
+  if (format.kind === "integer") return digits;
+  const cut = 1 + format.exponent_bits;
+  return `${digits[0]} ${digits.slice(1, cut)} ${digits.slice(cut)}`.trimEnd();
+}
+
+/**
+ * What the bit at `index` (0 is the last) belongs to: its field, its place in the field counted from
+ * the right, and its weight as a power of two (null for a float's sign).
+ */
+export function bitRole(format, index) {
+  const top = index === width(format) - 1;
+  if (format.kind === "integer") {
+    const negative = format.signed && top;
+    return { field: negative ? "sign" : "digit", place: index, power: index, negative };
+  }
+  if (top) return { field: "sign", place: 0, power: null, negative: false };
+  const place = index - format.mantissa_bits;
+  return place >= 0
+    ? { field: "exponent", place, power: place, negative: false }
+    : { field: "mantissa", place: index, power: place, negative: false };
+}
+
+// ---------------------------------------------------------------- reading what a person types
+
+const LONGEST = 1200; // characters; the exact decimal of the smallest FP64 has 1076
+const LARGEST_POWER = 2000;
+
+/**
+ * Read a decimal, a fraction, a power 2^n, inf or nan: then the answer has a `number`. Or bits, as
+ * 0x..., 0b... or with the fields apart: then it has a `code`. Throws RangeError that says what is allowed.
+ */
+export function parse(text, format) {
+  const plain = text.trim().replace(/[\u2212\u2013]/g, "-").replace(/\u221e/g, "inf").toLowerCase();
+  if (plain.length > LONGEST) throw new RangeError(`At most ${LONGEST} characters can be read.`);
+  const code = parseCode(plain, format);
+  if (code !== null) return { code };
+  const number = parseSpecial(plain) ?? parseQuotient(plain.replace(/_/g, ""));
+  if (number === null) throw new RangeError(howToWrite(text, format));
+  return { number };
+}
+
+/** A number as "2023/100", "inf" or "-nan", and back: how page and Python hand it to each other. */
+export function toRatio({ kind, negative, num, den }) {
+  const size = kind === "finite" ? `${num}/${den}` : kind === "nan" ? "nan" : "inf";
+  return negative ? `-${size}` : size;
+}
+
+export function fromRatio(text) {
+  return parseSpecial(text) ?? parseQuotient(text);
+}
+
+function howToWrite(text, format) {
+  const shown = text.length > 24 ? `${text.slice(0, 24)}…` : text;
+  const hint = text.includes(",") ? "Use a point, not a comma. " : "";
+  const bits = format.kind === "integer" ? "0x7e7" : "0x4d0f";
+  return `“${shown}” is not a number. ${hint}`
+    + `Type a decimal (20.23, 1e-3), a fraction (1/3), or bits (${bits}, 0b0101).`;
+}
+
+function parseCode(text, format) {
+  const match = /^0(x)([0-9a-f_ ]+)$|^0(b)([01_ ]+)$/.exec(text);
+  let code = null;
+  if (match) {
+    const digits = (match[2] ?? match[4]).replace(/[_ ]/g, "");
+    if (digits) code = BigInt(`0${match[1] ?? match[3]}${digits}`);
+  } else if (/^[01]+( [01]+)+$/.test(text)) { // the fields apart, as quantlab prints them
+    const digits = text.replace(/ /g, "");
+    if (digits.length === width(format)) code = BigInt(`0b${digits}`);
+  }
+  if (code !== null && bitLength(code) > width(format)) {
+    throw new RangeError(
+      `${format.name} has ${width(format)} bits; ${text} needs ${bitLength(code)}. `
+      + "Type fewer digits, or pick a wider format.",
+    );
+  }
+  return code;
+}
+
+function parseSpecial(text) {
+  const match = /^([+-]?)(inf|infinity|nan)$/.exec(text);
+  if (!match) return null;
+  return match[2] === "nan" ? nan(match[1] === "-") : infinity(match[1] === "-");
+}
+
+function parseQuotient(text) {
+  const parts = text.split("/").map((part) => parseTerm(part.trim()));
+  if (parts.length > 2 || parts.includes(null)) return null;
+  if (parts.length === 1) return parts[0];
+  if (parts[1].num === 0n) {
+    throw new RangeError("The number below the stroke must not be 0. For infinity type inf.");
+  }
+  return divide(parts[0], parts[1]);
+}
+
+function parseTerm(text) {
+  const power = /^([+-]?)2(?:\^|\*\*)([+-]?\d+)$/.exec(text);
+  if (power) return times2(power[1] === "-", 1n, checkedPower(power[2]));
+  const match = /^([+-]?)(\d*)(?:\.(\d*))?(?:e([+-]?\d+))?$/.exec(text);
+  if (!match || !(match[2] || match[3])) return null;
+  const fraction = match[3] ?? "";
+  const shift = checkedPower(match[4] ?? "0") - fraction.length;
+  const digits = BigInt(match[2] + fraction);
+  const ten = 10n ** BigInt(Math.abs(shift));
+  return shift < 0
+    ? finite(match[1] === "-", digits, ten)
+    : finite(match[1] === "-", digits * ten);
+}
+
+function checkedPower(text) {
+  const power = Number(text);
+  if (Math.abs(power) > LARGEST_POWER) {
+    throw new RangeError(`Exponents from -${LARGEST_POWER} to ${LARGEST_POWER} can be read.`);
+  }
+  return power;
+}
+
+// ---------------------------------------------------------------- writing numbers
+
+/** The exact decimal of a number; null if it never ends (1/3). */
+export function exactText(number) {
+  if (number.kind !== "finite") return specialText(number);
+  const sign = number.negative ? "-" : "";
+  const common = gcd(number.num, number.den);
+  const [num, den] = [number.num / common, number.den / common];
+  const places = decimalPlaces(den);
+  if (places === null) return null;
+  const digits = ((num * 10n ** BigInt(places)) / den).toString().padStart(places + 1, "0");
+  return sign + (places ? `${digits.slice(0, -places)}.${digits.slice(-places)}` : digits);
+}
+
+function specialText(number) {
+  const sign = number.negative ? "-" : "";
+  return number.kind === "nan" ? "NaN" : `${sign}infinity`;
+}
+
+function gcd(a, b) {
+  while (b) [a, b] = [b, a % b];
+  return a || 1n;
+}
+
+/** The digits after the point of 1/den: the larger count of its factors 2 and 5; null if others. */
+function decimalPlaces(den) {
+  let twos = 0;
+  let fives = 0;
+  while ((den & 1n) === 0n) [den, twos] = [den >> 1n, twos + 1];
+  while (den % 5n === 0n) [den, fives] = [den / 5n, fives + 1];
+  return den === 1n ? Math.max(twos, fives) : null;
+}
+
+/** {text, exact}: the number in at most `digits` significant digits; exact says nothing was cut. */
+export function shortText(number, digits) {
+  if (number.kind !== "finite") return { text: specialText(number), exact: true };
+  const sign = number.negative ? "-" : "";
+  if (number.num === 0n) return { text: `${sign}0`, exact: true };
+  let power = number.num.toString().length - number.den.toString().length;
+  if (!atLeastPowerOfTen(number, power)) power -= 1; // now 10^power <= number < 10^(power + 1)
+  let { whole, exact } = scaled(number, digits - 1 - power);
+  if (whole.toString().length > digits) [whole, power] = [whole / 10n, power + 1];
+  return { text: sign + layOut(whole.toString().replace(/0+$/, ""), power), exact };
+}
+
+function scaled({ num, den }, shift) {
+  const ten = 10n ** BigInt(Math.abs(shift));
+  const [a, b] = shift < 0 ? [num, den * ten] : [num * ten, den];
+  return { whole: roundHalfEven(a, b), exact: a % b === 0n };
+}
+
+function atLeastPowerOfTen({ num, den }, power) {
+  const ten = 10n ** BigInt(Math.abs(power));
+  return power < 0 ? num * ten >= den : num >= den * ten;
+}
+
+/** Significant digits and a power of ten as 0.00123, 12300 or 1.23e-12. */
+function layOut(digits, power) {
+  if (power >= 0 && power < 16) {
+    const whole = digits.slice(0, power + 1).padEnd(power + 1, "0");
+    return digits.length > power + 1 ? `${whole}.${digits.slice(power + 1)}` : whole;
+  }
+  if (power < 0 && power >= -5) return `0.${"0".repeat(-power - 1)}${digits}`;
+  const rest = digits.length > 1 ? `.${digits.slice(1)}` : "";
+  return `${digits[0]}${rest}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
+}
+
+const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+
+/** 2 to a power, in characters: 2⁻¹⁴. */
+export function powerText(power) {
+  return `2${[...String(power)].map((digit) => RAISED[digit]).join("")}`;
+}

@@ -1,0 +1,55 @@
+"""Models that the tests share. Nothing here may reach the network."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+from quantlab import _data, lm
+
+
+@pytest.fixture(scope="session")
+def text():
+    """The evaluation text: stories that the model has never seen."""
+    return (_data.path("texts") / "evaluation.txt").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def short_text(text):
+    """Its first 4,000 characters, for what runs in bf16, which is slow on many CPUs."""
+    return text[:4000]
+
+
+@pytest.fixture(scope="session")
+def exact():
+    """tiny-lm in fp32: the bf16 weights of the file, computed with in fp32."""
+    return lm.load("tiny-lm", quantization="fp32", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def half():
+    return lm.load("tiny-lm", quantization="bf16", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def four_bit():
+    return lm.load("tiny-lm", quantization="nf4", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def perplexity(exact, text):
+    """Return a function: the perplexity of tiny-lm quantized in some way, each way once.
+
+    Half of the evaluation text, for time: about 3,500 tokens, the same for every model.
+    """
+    text, known = text[: len(text) // 2], {}
+
+    def of(*method, **options):
+        key = (method, tuple(sorted(options.items())))
+        if key not in known:
+            model = lm.quantize(exact, *method, **options) if method else exact
+            known[key] = model.perplexity(text)
+        return known[key]
+
+    return of

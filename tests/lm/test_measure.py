@@ -1,0 +1,159 @@
+"""Measuring: loss, facts, text, memory."""
+
+import math
+
+import pytest
+import torch
+
+import quantlab as ql
+from quantlab import lm
+
+
+def test_a_wrong_fact_is_reported_with_its_answer():
+    answers = [f"{n:08b}" for n in range(256)]
+    answers[3] = "00000111"
+    facts = lm.Facts(tuple(answers))
+    assert facts.right == 255 and facts.wrong == [(3, "00000111")]
+
+
+def test_perplexity_is_the_exponential_of_the_mean_loss_that_torch_gives(exact):
+    text = "The little girl opened the door and looked into the garden."
+    ids = exact.tokenizer(text, return_tensors="pt")["input_ids"]
+    ids = torch.cat([torch.tensor([[exact.tokenizer.bos_token_id]]), ids], dim=1)
+    with torch.inference_mode():
+        mean = exact.network(input_ids=ids, labels=ids).loss.item()
+    assert exact.perplexity(text) == pytest.approx(math.exp(mean), rel=1e-5)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(64, 32), (64, 63), (100, 7), (256, 128)])
+def test_every_token_is_scored_exactly_once(exact, short_text, window, stride):
+    text = short_text[:1500]
+    count = len(exact.tokenizer(text)["input_ids"])
+    assert exact.text_loss(text, window, stride).tokens == count
+
+
+def naive_loss(model, text, window, stride):
+    """Score one token after the other with the context that the windows give it."""
+    tokens = [model.tokenizer.bos_token_id, *model.tokenizer(text)["input_ids"]]
+    total = 0.0
+    for i in range(1, len(tokens)):
+        steps = max(0, -(-(i + 1 - window) // stride))
+        first = 0 if steps == 0 else window + (steps - 1) * stride - (window - stride - 1)
+        context = tokens[first:i] if first == 0 else [tokens[0], *tokens[first:i]]
+        with torch.inference_mode():
+            logits = model.network(input_ids=torch.tensor([context])).logits[0, -1]
+        total -= torch.log_softmax(logits, 0)[tokens[i]].item()
+    return total
+
+
+def test_windows_give_the_loss_of_scoring_token_by_token(exact, short_text):
+    text = short_text[:400]
+    loss = exact.text_loss(text, window=32, stride=12)
+    assert loss.nats == pytest.approx(naive_loss(exact, text, 32, 12), rel=1e-5)
+
+
+def test_more_context_lowers_the_perplexity(exact, short_text):
+    assert exact.perplexity(short_text, stride=64) < exact.perplexity(short_text, window=32)
+
+
+def test_bits_per_byte_is_the_loss_in_bits_over_the_bytes(exact):
+    text = "Für Elise: a song about a girl."
+    loss = exact.text_loss(text)
+    assert loss.bytes == len(text) + 1  # ü takes two bytes
+    assert exact.bits_per_byte(text) == loss.nats / math.log(2) / loss.bytes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("",), ValueError, "the text has 0 tokens"),
+        ((["a text"],), TypeError, "text must be a string, got list"),
+        (("a text", 257), ValueError, "window must be 2 to 256 tokens"),
+        (("a text", 64, 64), ValueError, "stride must be 1 to 63"),
+    ],
+)
+def test_texts_and_windows_that_do_not_fit_are_refused(exact, arguments, error, message):
+    with pytest.raises(error, match=message):
+        exact.perplexity(*arguments)
+
+
+def test_generation_is_the_same_every_time(exact):
+    first = exact.generate_text("The old king", max_new_tokens=20)
+    assert exact.generate_text("The old king", max_new_tokens=20) == first
+
+
+def test_generation_starts_with_the_prompt_as_it_was_written(exact):
+    prompt = "  Two  blanks, and 123 ducks; é!"
+    assert exact.generate_text(prompt, max_new_tokens=5).startswith(prompt)
+
+
+def test_each_new_token_is_the_likeliest(exact):
+    prompt = "There was once a"
+    ids = torch.tensor([[exact.tokenizer.bos_token_id, *exact.tokenizer(prompt)["input_ids"]]])
+    with torch.inference_mode():
+        for _ in range(8):
+            likeliest = exact.network(input_ids=ids).logits[:, -1].argmax(-1, keepdim=True)
+            ids = torch.cat([ids, likeliest], dim=1)
+    expected = exact.tokenizer.decode(ids[0], skip_special_tokens=True)
+    assert exact.generate_text(prompt, max_new_tokens=8) == expected
+
+
+def test_more_tokens_than_the_model_can_read_are_refused(exact):
+    with pytest.raises(ValueError, match="more than the 256 that this model can read"):
+        exact.generate_text("Once upon a time", max_new_tokens=300)
+
+
+def test_tokens_per_second_is_a_speed(exact):
+    assert exact.tokens_per_second(new_tokens=8) > 0
+
+
+def shapes(model):
+    """Return (weights of the linear layers, all other parameters)."""
+    linear = sum(layer.in_features * layer.out_features for _, layer in model.linears())
+    return linear, model.network.num_parameters() - linear
+
+
+def test_memory_of_bf16_is_two_bytes_a_parameter(half):
+    assert half.memory_bytes() == 2 * half.network.num_parameters()
+    assert half.bits_per_weight == 16
+
+
+@pytest.mark.parametrize("double_quant", [False, True])
+def test_memory_of_a_4_bit_load_is_as_quantlab_memory_predicts(half, double_quant):
+    model = lm.load("tiny-lm", "nf4", "cpu", double_quant=double_quant)
+    linear, rest = shapes(half)
+    predicted = ql.memory.weight_bytes(linear, "nf4", 64, double_quant)
+    predicted += ql.memory.weight_bytes(rest, "bf16")
+    assert model.memory_bytes() == pytest.approx(predicted, rel=0.02)
+
+
+def test_bits_per_weight_of_a_4_bit_load_are_four_and_a_half(four_bit):
+    assert four_bit.bits_per_weight == 4.5
+
+
+def test_our_nf4_and_bitsandbytes_take_the_same_memory(half, four_bit):
+    assert lm.quantize(half, "nf4").memory_bytes() == four_bit.memory_bytes()
+
+
+def test_int8_load_keeps_one_32_bit_scale_per_output(half):
+    model = lm.load("tiny-lm", "int8", device="cpu")
+    outputs = sum(layer.out_features for _, layer in half.linears())
+    linear, rest = shapes(half)
+    assert model.memory_bytes() == linear + 4 * outputs + 2 * rest
+
+
+def test_quantized_model_counts_codes_and_scales(exact):
+    small = lm.quantize(exact, "zero_point", bits=3, group_size=64)
+    assert small.bits_per_weight == 3 + 2 * 16 / 64  # a scale and a zero-point per group
+
+
+def test_memory_counts_the_quantized_layers_by_their_codes(half):
+    small = lm.quantize(half, "absmax", bits=4)
+    linear, rest = shapes(half)
+    outputs = sum(layer.out_features for _, layer in half.linears())
+    assert small.memory_bytes() == (4 * linear + 16 * outputs) / 8 + 2 * rest
+
+
+def test_any_transformers_model_can_be_measured(exact):
+    model = lm.Model(exact.network, exact.tokenizer)
+    assert model.perplexity("Once upon a time there was a king.") > 1

@@ -1,0 +1,184 @@
+"""Quantizing a whole model: parity with bitsandbytes, what each method costs, what is refused."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import quantlab as ql
+from quantlab import lm
+from quantlab.lm import quantizing
+
+from .test_load import dequantized
+
+GRIDS = [("absmax", True), ("zero_point", False)]
+
+
+@pytest.mark.parametrize("double_quant", [False, True])
+def test_nf4_weights_are_those_of_bitsandbytes_on_every_layer(half, double_quant):
+    theirs = dict(lm.load("tiny-lm", "nf4", "cpu", double_quant=double_quant).linears())
+    ours = lm.quantize(half, "nf4", double_quant=double_quant)
+    for name, layer in ours.linears():
+        assert torch.equal(layer.weight, dequantized(theirs[name])), name
+
+
+def test_nf4_codes_and_scales_are_those_of_bitsandbytes_on_every_layer(half):
+    theirs = dict(lm.load("tiny-lm", "nf4", "cpu").linears())
+    for name, layer in half.linears():
+        b = ql.quantize_blockwise(layer.weight.detach().float().numpy(), ql.NF4)
+        packed = theirs[name].weight
+        assert np.array_equal(b.codes, packed.data.flatten().numpy()), name
+        assert np.array_equal(b.absmax, packed.quant_state.absmax.numpy()), name
+
+
+def test_nf4_perplexity_is_that_of_bitsandbytes_to_3_digits(half, four_bit, short_text):
+    ours = lm.quantize(half, "nf4").perplexity(short_text)
+    assert four_bit.perplexity(short_text) == pytest.approx(ours, rel=5e-4)
+
+
+def test_bf16_is_within_half_a_percent_of_fp32(half, exact, short_text):
+    assert half.perplexity(short_text) == pytest.approx(exact.perplexity(short_text), rel=0.005)
+
+
+@pytest.mark.parametrize("method", ["absmax", "zero_point", "gptq"])
+def test_8_bits_are_within_one_percent(perplexity, method):
+    assert perplexity(method, bits=8) == pytest.approx(perplexity(), rel=0.01)
+
+
+@pytest.mark.parametrize(("method", "symmetric"), GRIDS)
+@pytest.mark.parametrize("group_size", [None, 64])
+@pytest.mark.parametrize("bits", [4, 3])
+def test_gptq_loses_at_most_two_thirds_of_what_rounding_loses(
+    perplexity, bits, group_size, method, symmetric
+):
+    rtn = perplexity(method, bits=bits, group_size=group_size) - perplexity()
+    gptq = perplexity("gptq", bits=bits, group_size=group_size, symmetric=symmetric) - perplexity()
+    assert gptq <= rtn * 2 / 3
+
+
+def test_fewer_bits_cost_more(perplexity):
+    costs = [perplexity("absmax", bits=bits) for bits in (8, 4, 3, 2)]
+    assert costs == sorted(costs)
+
+
+def test_gptq_on_the_whole_model_takes_under_a_minute(exact):
+    start = time.perf_counter()
+    lm.quantize(exact, "gptq", bits=4)
+    assert time.perf_counter() - start < 60
+
+
+@pytest.mark.parametrize("method", ["absmax", "zero_point", "nf4", "fp4"])
+def test_every_other_method_takes_under_5_seconds(exact, method):
+    start = time.perf_counter()
+    lm.quantize(exact, method)
+    assert time.perf_counter() - start < 5
+
+
+def test_rtn_is_another_name_of_absmax(exact):
+    a, b = lm.quantize(exact, "rtn", bits=3), lm.quantize(exact, "absmax", bits=3)
+    for (name, one), (_, other) in zip(a.linears(), b.linears(), strict=True):
+        assert torch.equal(one.weight, other.weight), name
+
+
+def test_each_output_has_its_own_scale(exact):
+    _, source = exact.linears()[0]
+    _, layer = lm.quantize(exact, "absmax", bits=4).linears()[0]
+    steps = source.weight.abs().amax(dim=1) / 7
+    codes = layer.weight / steps[:, None]
+    assert torch.allclose(codes, codes.round(), atol=1e-4)
+    assert torch.equal(codes.abs().amax(dim=1).round(), torch.full((len(codes),), 7.0))
+
+
+def test_the_first_layer_of_gptq_is_the_ground_floors(exact):
+    calibration = "The fox went to the well, and the well was dry. " * 40
+    windows = quantizing.calibration_windows(exact, calibration)
+    name, layer = exact.linears()[0]
+    norm = exact.network.model.layers[0].input_layernorm
+    with torch.inference_mode():
+        x = norm(exact.network.model.embed_tokens(windows)).reshape(-1, layer.in_features)
+    w = layer.weight.detach().numpy().T
+    expected = ql.quantize_gptq(w, ql.hessian(x.numpy()), bits=3).dequantize().T
+    small = lm.quantize(exact, "gptq", bits=3, calibration=calibration)
+    assert np.array_equal(dict(small.linears())[name].weight.detach().numpy(), expected)
+
+
+def test_gptq_calibrates_later_layers_on_quantized_earlier_ones(exact, monkeypatch):
+    """The down projection's Hessian is that of the quantized layers before it."""
+    seen = []
+    monkeypatch.setattr(quantizing, "hessian", lambda x: seen.append(x) or ql.hessian(x))
+    small = lm.quantize(exact, "gptq", bits=2)
+    again = []
+    _, last = small.linears()[-1]
+    last.register_forward_pre_hook(lambda layer, inputs: again.append(inputs[0]))
+    with torch.inference_mode():
+        small.network.base_model(input_ids=quantizing.calibration_windows(small))
+    assert np.allclose(seen[-1], again[0].reshape(seen[-1].shape).numpy(), atol=1e-4)
+
+
+def test_gptq_computes_one_hessian_for_layers_that_share_their_input(exact, monkeypatch):
+    seen = []
+    monkeypatch.setattr(quantizing, "hessian", lambda x: seen.append(len(x)) or ql.hessian(x))
+    lm.quantize(exact, "gptq", bits=4)
+    layers = exact.network.config.num_hidden_layers
+    assert len(seen) == 4 * layers  # q k v together, o, gate and up together, down
+
+
+def test_the_source_model_stays_as_it_is(exact):
+    before = [p.clone() for p in exact.network.parameters()]
+    lm.quantize(exact, "gptq", bits=2)
+    after = exact.network.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_ctrl_c_leaves_the_source_model_as_it_is(exact):
+    before = [p.clone() for p in exact.network.parameters()]
+
+    def interrupt(done, total, name):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lm.quantize(exact, "gptq", bits=2, progress=interrupt)
+    after = exact.network.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert not any(layer._forward_pre_hooks for _, layer in exact.linears())
+
+
+def test_progress_is_told_of_every_layer(exact):
+    calls = []
+    lm.quantize(exact, "absmax", progress=lambda *call: calls.append(call))
+    names = [name for name, _ in exact.linears()]
+    assert calls == [(i + 1, len(names), name) for i, name in enumerate(names)]
+
+
+def test_embeddings_and_norms_are_not_touched(exact):
+    small = lm.quantize(exact, "absmax", bits=2)
+    changed = {name + ".weight" for name, _ in exact.linears()}
+    for (name, a), (_, b) in zip(
+        exact.network.named_parameters(), small.network.named_parameters(), strict=True
+    ):
+        assert torch.equal(a, b) != (name in changed), name
+
+
+def test_a_quantized_model_is_not_quantized_again(exact, four_bit):
+    for model in (four_bit, lm.quantize(exact, "absmax")):
+        with pytest.raises(ValueError, match="quantized already"):
+            lm.quantize(model, "absmax")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"method": "awq"}, ValueError, "method must be one of absmax, rtn, .* got 'awq'"),
+        ({"bits": 9}, ValueError, "bits must be 2 to 8, got 9"),
+        ({"bits": 1}, ValueError, "bits must be 2 to 8, got 1"),
+        ({"group_size": 100}, ValueError, "group_size must divide the inputs .* got 100"),
+        ({"calibration": ""}, ValueError, "calibration text is empty"),
+        ({"calibration": 7}, TypeError, "calibration must be a text or a list of texts"),
+        ({"progress": True}, TypeError, "progress must be None or a function"),
+    ],
+)
+def test_what_is_not_served_is_said(exact, options, error, message):
+    with pytest.raises(error, match=message):
+        lm.quantize(exact, **options)

@@ -1,0 +1,197 @@
+"""The calculator of notebook 00 has quantlab.memory's numbers, and its words and boxes fit."""
+
+import re
+
+import pytest
+
+from quantlab import memory
+from quantlab.show import memory as show_memory
+from quantlab.show.memory import FORMATS, calculator, face, footprint, sentence
+
+BLOOM = 176
+
+
+def _filled(svg):
+    """The heights of the filled boxes of an SVG, in order."""
+    return [float(h) for h in re.findall(r'height="([\d.]+)" style="fill:var', svg)]
+
+
+def _frames(svg):
+    return svg.count('style="fill:none')
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_bytes_are_those_of_quantlab_memory(name):
+    answer = footprint(BLOOM, name)
+    assert answer.bytes == memory.weight_bytes(BLOOM * 1e9, FORMATS[name])
+
+
+@pytest.mark.parametrize("double_quant", [False, True])
+@pytest.mark.parametrize("block_size", [32, 64, 4096])
+def test_bits_include_the_scales(block_size, double_quant):
+    answer = footprint(BLOOM, "NF4", block_size, double_quant)
+    assert answer.bits == memory.bits_per_weight("nf4", block_size, double_quant)
+
+
+def test_every_format_of_the_calculator_is_one_of_quantlab_memory():
+    assert set(FORMATS.values()) <= set(memory.VALUE_BITS)
+
+
+def test_bloom_in_fp16_fills_eleven_devices_to_the_last_byte():
+    answer = footprint(BLOOM, "FP16", device=32)
+    assert (answer.devices, answer.last_bytes) == (11, 32e9)
+
+
+def test_headroom_takes_a_twelfth_device():
+    assert footprint(BLOOM, "FP16", device=32, headroom=5).devices == 12
+
+
+def test_devices_hold_all_bytes_together():
+    answer = footprint(405, "NF4", 64, True, device=24, headroom=10)
+    assert (answer.devices - 1) * answer.usable_bytes + answer.last_bytes == answer.bytes
+    assert 0 < answer.last_bytes <= answer.usable_bytes
+
+
+@pytest.mark.parametrize("name", ["FP32", "FP16", "BF16"])
+def test_a_block_size_without_effect_is_said_and_not_counted(name):
+    answer = footprint(BLOOM, name, block_size=64, double_quant=True)
+    assert answer.bits == answer.code_bits
+    assert "changes nothing" in answer.note
+
+
+@pytest.mark.parametrize(("name", "bits"), [("MXFP4", 4.25), ("NVFP4", 4.5)])
+def test_formats_with_scales_of_their_own_keep_them(name, bits):
+    answer = footprint(BLOOM, name, block_size=128)
+    assert answer.bits == bits
+    assert "brings its own scales" in answer.note
+
+
+def test_double_quantization_without_blocks_is_said():
+    assert "none to shrink" in footprint(BLOOM, "NF4", None, True).note
+
+
+def test_settings_that_all_count_need_no_note():
+    assert footprint(BLOOM, "NF4", 64, True).note == ""
+
+
+def test_the_sentence_has_size_format_and_devices():
+    expected = "176 billion weights in NF4 take 99.0 GB: 4 devices of 32 GB."
+    assert sentence(footprint(BLOOM, "NF4", 64)) == expected
+
+
+def test_one_device_is_singular():
+    assert "1 device of 80 GB." in sentence(footprint(7, "int8", device=80))
+
+
+def test_a_small_model_is_told_in_millions_and_megabytes():
+    assert sentence(footprint(0.124, "FP16")).startswith("124 million weights in FP16 take 248 MB")
+
+
+def test_the_face_shows_bytes_gb_gib_and_bits():
+    html = face(footprint(BLOOM, "FP16"))
+    for text in ("352,000,000,000", "352.00", "327.83", ">16<", "100.0%"):
+        assert text in html
+
+
+def test_a_box_is_drawn_for_each_device_and_filled_as_far_as_it_is():
+    svg = show_memory._devices_svg(footprint(BLOOM, "NF4", 64, device=32))
+    assert _frames(svg) == 4
+    assert _filled(svg) == [100, 100, 100, pytest.approx(100 * 3 / 32, abs=0.05)]
+
+
+def test_headroom_stays_empty_in_the_picture():
+    svg = show_memory._devices_svg(footprint(BLOOM, "FP16", device=80, headroom=25))
+    assert max(_filled(svg)) == 75
+
+
+def test_more_than_96_devices_are_cut_off_and_that_is_said():
+    svg = show_memory._devices_svg(footprint(405, "FP32", device=8))
+    assert _frames(svg) == 96
+    assert "203 devices" in svg and "96 are drawn" in svg
+
+
+@pytest.mark.parametrize("billions", [0.1, 7, 40, 176, 405, 1000])
+def test_boxes_stay_inside_the_picture(billions):
+    svg = show_memory._devices_svg(footprint(billions, "FP32", device=8, headroom=50))
+    width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', svg).groups())
+    for x, y, w, h in re.findall(
+        r'x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', svg
+    ):
+        assert float(x) + float(w) <= width
+        assert float(y) + float(h) <= height
+
+
+def test_a_weight_is_drawn_with_one_square_for_each_bit():
+    assert len(_filled(show_memory._bits_svg(footprint(BLOOM, "FP16")))) == 16
+
+
+def test_a_share_of_a_scale_is_drawn_as_that_share_of_a_square():
+    svg = show_memory._bits_svg(footprint(BLOOM, "NF4", 64))
+    widths = re.findall(r'width="([\d.]+)" height="18.0" style="fill:var', svg)
+    assert [float(w) for w in widths] == [18, 18, 18, 18, 9]
+
+
+def test_the_explorer_shows_the_face_of_its_settings():
+    explorer = calculator()
+    html = explorer.set(billions=70, format="NF4", block_size=64, double_quant=True, device=48)
+    assert html == face(footprint(70, "NF4", 64, True, 48))
+
+
+def test_no_setting_of_the_menus_fails():
+    explorer = calculator()
+    for name in ("format", "block_size", "device"):
+        for _, value in _options(explorer.controls[name]):
+            assert "Error" not in explorer.set(**{name: value})
+
+
+def _options(menu):
+    return [o if isinstance(o, tuple) else (o, o) for o in menu.options]
+
+
+def test_a_model_of_the_menu_fills_the_box():
+    size = calculator().controls["billions"]
+    size.menu.value = 70
+    assert size.value == 70
+
+
+def test_a_size_of_your_own_leaves_the_menu():
+    size = calculator().controls["billions"]
+    size.value = 33.3
+    assert size.menu.label == "a size of your own"
+    assert size.value == 33.3
+
+
+def test_a_known_size_in_the_box_is_named_in_the_menu():
+    size = calculator(billions=7).controls["billions"]
+    size.value = 405
+    assert size.menu.value == 405
+
+
+def test_the_still_says_what_it_shows():
+    picture = show_memory.still(footprint(BLOOM, "NF4", 64))
+    assert "99.0 GB: 4 devices of 32 GB" in picture.alt
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        show_memory.formats_figure,
+        lambda: show_memory.cache_figure(352e9, 4_014_080, 32e9),
+        lambda: show_memory.still(footprint(1000, "FP32", device=8)),
+        lambda: show_memory.still(footprint(0.1, "MXFP4")),
+    ],
+)
+def test_a_figure_is_the_same_bytes_each_time(draw):
+    assert draw().data == draw().data
+
+
+def test_the_formats_figure_tells_each_bar_in_its_alt_text():
+    alt = show_memory.formats_figure().alt
+    for bar in ("FP32 704 GB · 32 bits · 22 machines", "4.127 bits · 3 machines"):
+        assert bar in alt
+
+
+def test_the_cache_figure_counts_the_tokens_of_each_machine():
+    alt = show_memory.cache_figure(352e9, 4_014_080, 32e9).alt
+    assert "11 machines: room for 0 tokens" in alt
+    assert f"12 machines: room for {int(32e9 // 4_014_080):,} tokens" in alt
