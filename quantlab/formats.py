@@ -208,13 +208,14 @@ class MiniFloat:
     def _parts(self, codes):
         mantissa = codes & ((1 << self.mantissa_bits) - 1)
         exponent = (codes >> self.mantissa_bits) & ((1 << self.exponent_bits) - 1)
-        return codes >> (self.width - 1), exponent, mantissa
+        return (codes >> (self.width - 1)) & 1, exponent, mantissa
 
     def _decode(self, codes):
         sign, exponent, mantissa = self._parts(codes)
         hidden = (exponent > 0).astype(np.int64) << self.mantissa_bits
         power = np.maximum(exponent, 1) - self.bias - self.mantissa_bits
-        values = np.ldexp((mantissa + hidden).astype(np.float64), power)
+        with np.errstate(over="ignore"):  # the codes of FP64's infinity and NaN, set below
+            values = np.ldexp((mantissa + hidden).astype(np.float64), power)
         magnitude = codes & ((1 << (self.width - 1)) - 1)
         values = np.where(magnitude > self._max_code, np.nan, values)
         if self.specials == "ieee":

@@ -13,6 +13,7 @@ _HOME = {
     "figure": "style",
     "Explorer": "explorer",
     "Stepper": "explorer",
+    "BitStrip": "bits",
     "bit_explorer": "bits",
 }
 
