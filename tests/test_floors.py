@@ -74,10 +74,14 @@ def test_importing_quantlab_loads_the_ground_floor_alone():
     assert "quantlab.gptq" in loaded
 
 
-def test_importing_quantlab_takes_less_than_a_fifth_of_a_second():
-    # The processor's time, and the best of five: what other programs take does not count.
-    code = "import time; t = time.process_time(); import quantlab; print(time.process_time() - t)"
-    assert min(float(fresh(code)[0]) for _ in range(5)) < 0.2
+def test_importing_quantlab_adds_less_than_half_of_what_numpy_takes():
+    # NumPy alone took 0.16 to 0.21 s of processor time where this was written, from minute to
+    # minute on a shared one: in the same process the ratio holds, an absolute bound does not.
+    code = (
+        "import time; clock = time.process_time; start = clock(); import numpy; middle = clock(); "
+        "import quantlab; print((clock() - middle) / (middle - start))"
+    )
+    assert min(float(fresh(code)[0]) for _ in range(5)) < 0.5
 
 
 @pytest.mark.parametrize("name", ["lm", "show", "course"])
