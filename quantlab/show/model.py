@@ -228,6 +228,7 @@ def texts(results, reference):
 
 
 def parted_html(text, other):
+    """Return `text` as HTML, with a bar where it leaves `other`."""
     start, rest = parted(text, other)
     bar = html.span(" ┃", html.RED, bold=True) if rest else ""
     return f"{html.escape(start)}{bar}{html.escape(rest)}"
@@ -276,6 +277,7 @@ def limits(results):
 
 
 def name_those_above(axes, results, top):
+    """Write the perplexities above `top` into the upper right corner."""
     above = [r for r in results if r.perplexity > top]
     if above:
         pairs = [(f"{r.setting.method}, {r.setting.bits} bits", r.perplexity) for r in above]
@@ -285,6 +287,7 @@ def name_those_above(axes, results, top):
 
 
 def bits_axis(axes, ticks):
+    """Make the horizontal axis one of bits per weight, each doubling the same distance."""
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, list(map(str, ticks)))
     axes.minorticks_off()
