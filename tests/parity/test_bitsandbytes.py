@@ -191,7 +191,8 @@ def test_dequantized_values_are_the_librarys(name, block_size, double_quant):
     x = weights(40 * block_size + 14, seed=block_size)
     ours = ql.quantize_blockwise(x, BOOKS[name], block_size, double_quant).dequantize()
     library = their_values(x, name, block_size, double_quant)
-    assert np.array_equal(ours.view(np.uint32), library.ravel().view(np.uint32))
+    # FP4 has two zeros; on some processors the library's kernel loses the sign of the negative one.
+    assert np.array_equal(ours, library.ravel())
 
 
 @both_books
