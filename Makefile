@@ -7,10 +7,10 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 lab: .venv/.lab  ## open the course in JupyterLab at notebook 00
-	@$(BIN)/jupyter lab notebooks/00_why_quantize.ipynb
+	@JUPYTER_CONFIG_PATH=tools/jupyter $(BIN)/jupyter lab notebooks/00_why_quantize.ipynb
 
 test: .venv/.test  ## run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 notebooks: .venv/.test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py

@@ -29,12 +29,15 @@ class Explorer:
         if not callable(face):
             raise TypeError(f"face must be a function from settings to HTML, got {face!r}")
         self.controls, self.face, self.title = dict(controls), face, title
-        self.html = widgets.HTML(layout=widgets.Layout(min_height=f"{height}px", width="100%"))
+        # On a phone a wide table is scrolled sideways instead of being cut off.
+        room = widgets.Layout(min_height=f"{height}px", width="100%", overflow="auto hidden")
+        self.html = widgets.HTML(layout=room)
         self.widget = self._assemble()
         self.html.value = face(**self.settings)  # the first settings must work: raise here if not
         self.static = self.html.value if static is None else static
         for control in self.controls.values():
             _show_whole_description(control)
+            _fit_a_phone(control)
             control.observe(self._update, names="value")
 
     @property
@@ -57,7 +60,7 @@ class Explorer:
             title = f'<b style="color:{html.INK}">{html.escape(self.title)}</b>'
             rows.append(widgets.HTML(title))
         rows += [getattr(control, "widget", control) for control in self.controls.values()]
-        return widgets.VBox([*rows, self.html])
+        return widgets.VBox([*rows, self.html], layout=widgets.Layout(max_width="100%"))
 
     def _update(self, change):
         # A setting that the face cannot serve is said in place: an exception here would be lost.
@@ -75,6 +78,13 @@ def _show_whole_description(control):
     style = getattr(control, "style", None)
     if getattr(style, "description_width", None) == "":
         style.description_width = "initial"
+
+
+def _fit_a_phone(control):
+    """Let a control of a fixed width shrink with the page: it would widen the face beyond it."""
+    layout = getattr(control, "layout", None)
+    if layout is not None and layout.max_width is None:
+        layout.max_width = "98%"
 
 
 def publish(widget, title, static):
