@@ -7,6 +7,7 @@ import gc
 import json
 
 import ipywidgets as widgets
+from anywidget import AnyWidget
 
 from quantlab.show.bits import BitStrip
 
@@ -18,7 +19,11 @@ def alive(kind):
 
 def alerts():
     """The error messages that faces show."""
-    return [face.value for face in alive(widgets.HTML) if 'role="alert"' in face.value]
+    shown = [face.value for face in alive(widgets.HTML)]
+    for face in alive(AnyWidget):
+        state = face.get_state()
+        shown += [str(state[name]) for name in state if not name.startswith("_")]
+    return [text for text in shown if 'role="alert"' in text]
 
 
 def move(control):
@@ -51,8 +56,8 @@ def report():
     answers, shown, kinds = [], [], set()
     for face in alive(widgets.HTML):
         face.observe(answers.append, "value")
-    for strip in alive(BitStrip):
-        strip.observe(answers.append, "bits")
+    for face in alive(AnyWidget):
+        face.observe(answers.append)
     for control in [c for c in alive(widgets.DOMWidget) if _is_control(c)]:
         if move(control):
             kinds.add(type(control).__name__)

@@ -29,15 +29,14 @@ PATHS = sorted(run_notebooks.NOTEBOOKS.glob("0[0-8]_*.ipynb"))
 INSTALLS = [line.strip()[1:] for line in cell_text().splitlines() if line.strip().startswith("!")]
 LEFT_ALONE = {"numpy", "torch", "ipywidgets", "matplotlib", "transformers", "ipython", "anywidget"}
 
-PIP = '#!/bin/sh\necho pip "$@" >> pip.log\n'
-KERNEL = """
-import sys, types
-
-for name in ("google", "google.colab", "google.colab.output"):
-    sys.modules[name] = types.ModuleType(name)
-sys.modules["google.colab.output"].enable_custom_widget_manager = lambda: None
-sys.modules["google.colab.output"]._widgets = types.SimpleNamespace(_installed_url=None)
-"""
+# Colab's kernel has these modules loaded; accelerate and anywidget look for them.
+COLAB = {
+    "google/__init__.py": "",
+    "google/colab/__init__.py": "",
+    "google/colab/output.py": "def enable_custom_widget_manager():\n    pass\n",
+    "sitecustomize.py": "import google.colab.output\n",
+    "pip": '#!/bin/sh\necho pip "$@" >> pip.log\n',
+}
 
 
 def _freeze():
@@ -68,20 +67,23 @@ def installed(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def runs(installed, tmp_path_factory):
-    """{path: (the folder it ran in, the future of its run)}, two notebooks at a time."""
+def runs(request, installed, tmp_path_factory):
+    """{path: (the folder it ran in, the future of its run)}, one notebook to a core."""
+    asked = {getattr(item, "callspec", None) and item.callspec.id for item in request.session.items}
+    paths = [path for path in PATHS if path.stem in asked]
     place = tmp_path_factory.mktemp("colab")
-    (place / "pip").write_text(PIP)
+    for name, text in COLAB.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
     (place / "pip").chmod(0o755)
-    (place / "sitecustomize.py").write_text(KERNEL)
     run_notebooks.warm_up()
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(os.cpu_count()) as pool:
         patch.setenv("PATH", f"{place}{os.pathsep}{os.environ['PATH']}")
         patch.setenv("PYTHONPATH", str(place))
-        folders = {path: place / path.stem for path in PATHS}
+        folders = {path: place / path.stem for path in paths}
         for folder in folders.values():
             folder.mkdir()
-        yield {path: (folders[path], pool.submit(_run, path, folders[path])) for path in PATHS}
+        yield {path: (folders[path], pool.submit(_run, path, folders[path])) for path in paths}
 
 
 def _run(path, folder):
@@ -97,7 +99,10 @@ def path(request):
 
 @pytest.fixture
 def run(path, runs):
-    """The notebook as it came out, the moves in its last cell. A run that failed fails the test."""
+    """The notebook as it came out, the moves in its last cell; a run that failed fails the test."""
+    trouble = runs[path][1].exception()
+    if trouble is not None:
+        pytest.fail(f"{type(trouble).__name__}: {trouble}", pytrace=False)
     return runs[path][1].result()
 
 
