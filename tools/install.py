@@ -1,8 +1,5 @@
 """Make .venv and install the course into it: `python tools/install.py lab` or `... test`.
 
-`python tools/install.py colab` makes .venv-colab instead, with what Colab has and without the
-course: the tests install that as the set-up cell of a notebook does.
-
 Standard library only, and no syntax newer than Python 3.6: it has to run before anything is there,
 and on a Python that is too old it has to get as far as saying so.
 """
@@ -16,10 +13,6 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
 EXTRAS = {"lab": "lab,lm", "test": "lab,lm,test"}
-# What quantlab uses of Colab's packages (all that it needs but bitsandbytes, which is not there).
-COLAB = ["numpy", "matplotlib", "ipywidgets", "anywidget"]
-COLAB += ["torch", "transformers", "accelerate", "tqdm", "psutil"]
-COLAB_TESTS = ["ipykernel", "nbclient", "pytest"]
 
 
 def main(what):
@@ -30,26 +23,21 @@ def main(what):
                 *OLDEST, *sys.version_info[:2], sys.executable, what
             )
         )
-    if what not in EXTRAS and what != "colab":
-        stop("say what to install: {} or colab; got {!r}".format(", ".join(EXTRAS), what))
-    venv = ROOT / (".venv-colab" if what == "colab" else ".venv")
+    if what not in EXTRAS:
+        stop("say what to install: {}; got {!r}".format(" or ".join(EXTRAS), what))
+    venv = ROOT / ".venv"
     python = venv / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not (venv / "pyvenv.cfg").exists() or not python.exists():
         try:
-            step("Making " + venv.name, [sys.executable, "-m", "venv", str(venv)])
+            step("Making .venv", [sys.executable, "-m", "venv", str(venv)])
         except SystemExit:
             shutil.rmtree(str(venv), ignore_errors=True)  # half of one would look like a whole one
             raise
-    if what == "colab":
-        wanted, constraints = COLAB + COLAB_TESTS, "constraints-colab.txt"
-    else:
-        wanted, constraints = ["--editable", "{}[{}]".format(ROOT, EXTRAS[what])], "constraints.txt"
-    command = [str(python), "-m", "pip", "install", "-c", str(ROOT / constraints), *wanted]
-    step(
-        "Installing into {} (minutes the first time, most of them for PyTorch)".format(venv.name),
-        command,
-    )
-    for name in ("lab", "test") if what == "test" else (what,):
+    target = "{}[{}]".format(ROOT, EXTRAS[what])
+    constraints = ROOT / "constraints.txt"
+    command = [str(python), "-m", "pip", "install", "--editable", target, "-c", str(constraints)]
+    step("Installing into .venv (minutes the first time, most of them for PyTorch)", command)
+    for name in ("lab", "test") if what == "test" else ("lab",):
         (venv / ("." + name)).touch()
 
 
