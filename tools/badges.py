@@ -37,25 +37,26 @@ LINKS = (
 _PLACEHOLDER = re.compile(r"\[([^\]]*\b(Colab|Binder))\]\(\)")
 
 
-def rewritten(text, names, own=None):
+def former(texts, names):
+    """Return the set of "owner/name" that the links of `texts` to the notebooks `names` have."""
+    found = (m for text in texts for pattern, _ in LINKS for m in re.finditer(pattern, text))
+    return {m[1] for m in found if m[2] in names}
+
+
+def rewritten(text, names, formers=(), own=None):
     """Return Markdown `text` with each link to the course made from its address.
 
-    names: the course's notebook files; a link to another file is somebody else's. own: the file
-    that `text` is the first cell of; its links open that file, whatever they opened before.
+    names: the course's notebook files; a link to another file is somebody else's. formers: each
+    "owner/name" that the address had; https://github.com/ with one of them is replaced. own: the
+    file that `text` is the first cell of; its links open that file, whatever they opened before.
     """
-    formers = {
-        found[1]
-        for pattern, _ in LINKS
-        for found in re.finditer(pattern, text)
-        if found[2] in names
-    }
     for pattern, link in LINKS:
         text = re.sub(pattern, lambda m, link=link: _link(m, link, names, own), text)
     if own:
         places = {"Colab": address.colab(own), "Binder": address.binder(own)}
         text = _PLACEHOLDER.sub(lambda m: f"[{m[1]}]({places[m[2]]})", text)
-    for former in formers:  # links to the repository itself, and the address for pip
-        here = rf"https://github\.com/{re.escape(former)}(?![\w-])"
+    for name in formers:  # links to the repository itself, and the address for pip
+        here = rf"https://github\.com/{re.escape(name)}(?![\w-])"
         text = re.sub(here, lambda _: address.repository(), text)
     return text
 
@@ -64,12 +65,13 @@ def _link(found, link, names, own):
     return link(own or found[2]) if found[2] in names or own else found[0]
 
 
-def rewrite_notebook(path, names):
+def rewrite_notebook(path, names, formers=()):
     """Return what the notebook file at `path` should hold."""
     notebook = nbformat.read(path, as_version=4)
     for place, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown":
-            cell.source = rewritten(cell.source, names, own=path.name if place == 0 else None)
+            own = path.name if place == 0 else None
+            cell.source = rewritten(cell.source, names, formers, own)
         elif cell.cell_type == "code" and "course.setup(" in cell.source:
             cell.source = cell_text()
     return nbformat.writes(notebook, version=nbformat.NO_CONVERT) + "\n"
@@ -80,9 +82,11 @@ def changes(root=ROOT):
     notebooks = sorted((root / "notebooks").glob("*.ipynb"))
     names = {path.name for path in notebooks}
     pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
-    wanted = {path: rewrite_notebook(path, names) for path in notebooks}
-    wanted |= {path: rewritten(path.read_text(encoding="utf-8"), names) for path in pages}
-    return {p: text for p, text in wanted.items() if p.read_text(encoding="utf-8") != text}
+    held = {path: path.read_text(encoding="utf-8") for path in (*notebooks, *pages)}
+    formers = former(held.values(), names)
+    wanted = {path: rewrite_notebook(path, names, formers) for path in notebooks}
+    wanted |= {path: rewritten(held[path], names, formers) for path in pages}
+    return {path: text for path, text in wanted.items() if text != held[path]}
 
 
 def main(arguments=None):
