@@ -138,6 +138,14 @@ def test_every_local_link_of_the_readme_leads_to_a_file():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_the_picture_of_the_readme_is_small_and_wide_enough_to_read():
+    picture = ROOT / "docs" / "explorer.png"
+    assert f"]({picture.relative_to(ROOT)})" in README
+    assert picture.stat().st_size < 200_000
+    width = int.from_bytes(picture.read_bytes()[16:20], "big")  # of a PNG, from its header
+    assert width >= 2 * 800  # twice the column of a README
+
+
 def test_every_data_file_is_named_in_its_readme():
     text = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
     files = [path for path in (ROOT / "data").rglob("*") if path.is_file()]
