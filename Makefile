@@ -12,14 +12,25 @@ lab: .venv/.lab  ## open the course in JupyterLab at notebook 00
 test: .venv/.test  ## run every test
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+test-colab: .venv/colab/.installed  ## run notebooks 00 to 08 with the versions that Colab has
+	@.venv/colab/bin/python -m pytest tests/colab
+
 notebooks: .venv/.test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py
 
 bench: .venv/.test  ## time the package beside the libraries that do the same
 	@$(BIN)/python -m pytest tests/benchmarks
 
+badges: .venv/.test  ## write every link to the course from its address in pyproject.toml
+	@$(BIN)/python tools/badges.py
+
 style: .venv/.test  ## format the code and the notebooks, mend what ruff can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+.venv/colab/.installed: constraints-colab.txt tools/install_colab.py
+	@$(PYTHON) tools/install_colab.py
+
+.PHONY: test-colab badges
 
 clean:  ## remove what the commands above made
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis

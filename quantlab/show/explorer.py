@@ -1,5 +1,7 @@
 """Explorers: controls on top, one HTML face below, and a still of it where no kernel runs."""
 
+import sys
+
 import ipywidgets as widgets
 from IPython.display import display
 
@@ -91,11 +93,18 @@ def publish(widget, title, static):
     """Display `widget` with a still for readers without a kernel.
 
     widget: any ipywidget or anywidget. title: its name. static: HTML text or a `show.picture`.
+    On Colab the widget comes alone, as ipywidgets itself sends it: who runs a cell there has a
+    kernel, and which of two views Colab would choose is not documented.
     """
-    still, metadata = _still(title, static)
+    still, metadata = ({}, {}) if on_colab() else _still(title, static)
     text = f"Explorer: {title} (run this notebook to move its controls)"
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     display({"text/plain": text, VIEW: view, **still}, metadata=metadata, raw=True)
+
+
+def on_colab():
+    """Say whether this kernel is Colab's."""
+    return "google.colab" in sys.modules
 
 
 def _still(title, static):
