@@ -16,7 +16,7 @@ notebooks: .venv/.test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py
 
 bench: .venv/.test  ## time the package beside the libraries that do the same
-	@$(BIN)/python -m pytest tests/benchmarks
+	@$(BIN)/python -m pytest -o addopts="-q --benchmark-quiet" tests/benchmarks/speed
 
 style: .venv/.test  ## format the code and the notebooks, mend what ruff can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -190,8 +190,12 @@ def test_16_bit_inputs_give_the_librarys_codes_and_absmax(name, kind):
 def test_dequantized_values_are_the_librarys(name, block_size, double_quant):
     x = weights(40 * block_size + 14, seed=block_size)
     ours = ql.quantize_blockwise(x, BOOKS[name], block_size, double_quant).dequantize()
-    library = their_values(x, name, block_size, double_quant)
-    assert np.array_equal(ours.view(np.uint32), library.ravel().view(np.uint32))
+    library = their_values(x, name, block_size, double_quant).ravel()
+    if name == "fp4" and block_size >= 2048:
+        # Not portable: with AVX512 the library reads such blocks from its table, whose code 8 is
+        # 0; its kernel, and we, decode it as -0. Adding 0 takes the sign from a zero.
+        ours, library = ours + 0.0, library + 0.0
+    assert np.array_equal(ours.view(np.uint32), library.view(np.uint32))
 
 
 @both_books
