@@ -8,7 +8,8 @@ A cell that raises, warns or writes to stderr fails its notebook, and the file s
 
 What a committed notebook holds is decided here, in `normalise`; the tests use the same functions.
 Outputs may differ from run to run in two kinds of cells only, and those carry a tag:
-`timing` (how long something took) and `hardware` (what this machine is or has).
+`timing` (how long something took) and `hardware` (what this machine is or has, and what depends on
+the order in which its processor adds: a whole model in bf16, or GPTQ on a real layer).
 """
 
 import argparse
