@@ -6,17 +6,17 @@ Each function takes and returns torch tensors. Weights are (out, in) there, as t
 import torch
 
 
-def torchao_quantize(x, kind, group_size=None, low=-128, high=127):
+def torchao_quantize(x, kind, group_size=None, low=-128, high=127, eps=None):
     """Quantize the rows of x, or groups of each row, with torchao's own primitives.
 
-    kind: "SYMMETRIC" or "ASYMMETRIC". Returns codes, scale and zero_point.
+    kind: "SYMMETRIC" or "ASYMMETRIC". eps: the least step. Returns codes, scale and zero_point.
     """
     from torchao.quantization import quant_primitives as primitives
 
     block = (1, group_size or x.shape[1])
     dtype = torch.int8 if low < 0 else torch.uint8
     scale, zero = primitives.choose_qparams_affine(
-        x, primitives.MappingType[kind], block, dtype, low, high
+        x, primitives.MappingType[kind], block, dtype, low, high, eps
     )
     return primitives.quantize_affine(x, block, scale, zero, dtype, low, high), scale, zero
 
