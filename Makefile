@@ -19,7 +19,7 @@ notebooks: .venv/.test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py
 
 bench: .venv/.test  ## time the package beside the libraries that do the same
-	@$(BIN)/python -m pytest tests/benchmarks
+	@$(BIN)/python -m pytest -o addopts="-q --benchmark-quiet" tests/benchmarks/speed
 
 badges: .venv/.test  ## write every link to the course from its address in pyproject.toml
 	@$(BIN)/python tools/badges.py
