@@ -3,7 +3,13 @@
 Each function takes and returns torch tensors. Weights are (out, in) there, as torch stores them.
 """
 
+import sys
+from pathlib import Path
+
 import torch
+
+# tools/install.py puts torchao there: beside transformers it would be imported with every model.
+sys.path.append(str(Path(sys.prefix) / "peers"))
 
 
 def torchao_quantize(x, kind, group_size=None, low=-128, high=127, eps=None):

@@ -37,8 +37,20 @@ def main(what):
     constraints = ROOT / "constraints.txt"
     command = [str(python), "-m", "pip", "install", "--editable", target, "-c", str(constraints)]
     step("Installing into .venv (minutes the first time, most of them for PyTorch)", command)
+    if what == "test":
+        install_peers(venv, python, constraints)
     for name in ("lab", "test") if what == "test" else ("lab",):
         (venv / ("." + name)).touch()
+
+
+def install_peers(venv, python, constraints):
+    """Install torchao, which is only compared with, into a folder of its own.
+
+    Beside transformers it would be imported with every model, and say on stderr what it lacks.
+    """
+    command = [str(python), "-m", "pip", "install", "torchao", "-c", str(constraints)]
+    command += ["--no-deps", "--upgrade", "--target", str(venv / "peers")]
+    step("Installing what the package is compared with", command)
 
 
 def step(title, command):

@@ -170,9 +170,9 @@ def _note(message):
 
 def check_console():
     """Fail if a page had an error in its console since the last check."""
-    found = _problems.copy()
+    found = "\n".join(_problems)
     _problems.clear()
-    assert found == [], "errors in the browser's console"
+    assert not found, f"errors in the browser's console:\n{found}"
 
 
 @pytest.fixture(autouse=True)
