@@ -4,9 +4,15 @@
 first function that needs them.
 """
 
+import logging
+
 from .loading import keep_as_stored, load
 from .measure import Facts, TextLoss
 from .model import Model
 from .quantizing import quantize
 
 __all__ = ["Facts", "Model", "TextLoss", "keep_as_stored", "load", "quantize"]
+
+# transformers imports torchao wherever it is installed, and that speaks of parts nobody asked for.
+for _name in ("torchao", "torch.utils._pytree"):
+    logging.getLogger(_name).setLevel("ERROR")

@@ -1,6 +1,6 @@
 """GPTQ on a real layer: against the published algorithm in torch, and llm-compressor if there.
 
-No library with GPTQ can be a dependency of the tests: gptqmodel has no wheel for a CPU, and
+No library with GPTQ can be a dependency of the tests: gptqmodel builds beside a GPU alone, and
 llm-compressor asks for an older transformers. Who installs one of them by hand has it compared.
 """
 
