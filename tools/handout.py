@@ -20,7 +20,7 @@ def build(out=OUT, names=None):
     out.mkdir(parents=True, exist_ok=True)
     made = []
     with tempfile.TemporaryDirectory() as temporary, chromium.browser() as browser:
-        site = website.build(Path(temporary) / "site", names)
+        site = website.build(Path(temporary) / "site", names, run=False)
         page = browser.new_page(viewport={"width": 824, "height": 1100}, color_scheme="light")
         for book in notebooks.read(names):
             page.goto((site / f"{book.stem}.html").as_uri())

@@ -34,8 +34,11 @@ class Slide:
         return "slide beside" if beside else "slide"
 
 
-def build(out=OUT, names=None):
-    """Write a deck for each notebook to the folder `out`, which is made anew."""
+def build(out=OUT, names=None, run=True):
+    """Write a deck for each notebook to the folder `out`, which is made anew.
+
+    run: whether notebooks are run for the explorers that need it (web/explorers.py).
+    """
     books = notebooks.read(names)
     if out.exists():
         shutil.rmtree(out)
@@ -43,20 +46,20 @@ def build(out=OUT, names=None):
     (out / "explorers").mkdir()
     assets.write(out)
     for book in books:
-        made, live = write_data(out, book)
+        made, live = write_data(out, book, run)
         write_deck(out, book, made, live)
     page = assets.TEMPLATES.get_template("decks.html").render(books=books)
     (out / "index.html").write_text(page, encoding="utf-8")
     return out
 
 
-def write_data(out, book):
+def write_data(out, book, run):
     """Write a notebook's pictures and live explorers; return its cells, and the latter by cell."""
     made, pictures = cells.render(book)
     for picture in pictures:
         (out / "pictures" / picture.name).write_bytes(picture.png)
     live = {}
-    for one in explorers.live(book):
+    for one in explorers.live(book, run):
         (out / "explorers" / f"{one.id}.js").write_text(one.script, encoding="utf-8")
         live[one.cell] = one
     for cell in made:

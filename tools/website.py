@@ -24,8 +24,11 @@ SOLUTION = re.compile(r"<details>\s*<summary>Solution (.*?)</summary>(.*?)</deta
 DESCRIPTION = "A course of interactive notebooks: how large language models fit in small memory."
 
 
-def build(out=OUT, names=None):
-    """Write the website to the folder `out`, which is made anew. names: stems of notebooks."""
+def build(out=OUT, names=None, run=True):
+    """Write the website to the folder `out`, which is made anew. names: stems of notebooks.
+
+    run: whether notebooks are run for the explorers that need it (web/explorers.py).
+    """
     books = notebooks.read(names)
     if out.exists():
         shutil.rmtree(out)
@@ -34,7 +37,7 @@ def build(out=OUT, names=None):
     assets.write(out)
     gallery, sections = [], []
     for place, book in enumerate(books):
-        made, live = slides.write_data(out, book)
+        made, live = slides.write_data(out, book, run)
         slides.write_deck(out, book, made, live)
         found = _sections(book, made)
         sections += found

@@ -22,7 +22,7 @@ _kept = []  # temporary folders live as long as the test run
 def site():
     """The folder of the website with its decks, made from the committed notebooks."""
     _kept.append(tempfile.TemporaryDirectory())
-    return website.build(Path(_kept[-1].name) / "site")
+    return website.build(Path(_kept[-1].name) / "site", run=False)
 
 
 def stems():

@@ -1,6 +1,7 @@
 """Explorers without Python: every setting that a page can show gives what Python gives."""
 
 import itertools
+import json
 
 import ipywidgets as widgets
 import nbformat
@@ -10,6 +11,7 @@ from web import explorers
 from web.notebooks import Notebook
 
 from quantlab import show
+from quantlab.course import outline
 from quantlab.show import grid
 
 
@@ -51,14 +53,25 @@ def test_a_box_offers_its_number_and_those_of_the_tips_that_it_can_hold():
 
 
 def test_a_control_beyond_the_limit_stays_and_is_named(monkeypatch):
-    monkeypatch.setattr(explorers, "MOST", 42)
-    sliders = {n: widgets.IntSlider(max=6, description=n) for n in ("first", "second", "third")}
-    sliders["third"].value = 3
-    explorer = show.Explorer(sliders, lambda **settings: str(settings))
-    monkeypatch.setattr(explorers, "MOST", 49)
-    data = explorers.record(explorer)
-    assert data["fixed"] == ["third"]
-    assert look_up(data, 6, 1) == "{'first': 6, 'second': 1, 'third': 3}"
+    menus = {n: widgets.Dropdown(options=range(7), description=n) for n in "abc"}
+    menus["c"].value = 3
+    monkeypatch.setattr(explorers, "MOST", 49 * len("xyz"))
+    data = explorers.record(show.Explorer(menus, lambda a, b, c: f"{a}{b}{c}"))
+    assert data["fixed"] == ["c"]
+    assert look_up(data, 6, 1) == "613"
+
+
+def test_a_long_slider_takes_larger_steps_and_keeps_its_start(monkeypatch):
+    sliders = {
+        "long": widgets.FloatSlider(value=0.3, min=0, max=2, step=0.1),
+        "short": widgets.IntSlider(min=1, max=3),
+    }
+    monkeypatch.setattr(explorers, "MOST", 40 * len("0.3 1"))
+    data = explorers.record(show.Explorer(sliders, lambda long, short: f"{long:g} {short}"))
+    assert data["labels"][data["tree"][0]] == tuple(f"{0.1 + 0.2 * n:g}" for n in range(10))
+    assert [control["start"] for control in data["controls"]] == [1, 0]
+    assert look_up(data, 1, 2) == "0.3 3"
+    assert data["fixed"] == []
 
 
 def test_a_control_that_cannot_be_counted_stays():
@@ -86,7 +99,7 @@ def test_the_positions_of_each_kind_of_control(control, labels):
 def notebook(*sources):
     made = [new_code_cell(source, id=f"c{place}") for place, source in enumerate(sources)]
     data = {"text/plain": "Explorer: x (run this notebook to move its controls)"}
-    made[-1].outputs = [new_output("display_data", data=data)]
+    made[1].outputs = [new_output("display_data", data=data)]
     return Notebook("07_x", "X", "Why?", nbformat.v4.new_notebook(cells=made))
 
 
@@ -100,6 +113,28 @@ def test_an_explorer_that_needs_only_imports_is_live():
 def test_an_explorer_on_the_notebooks_own_variables_keeps_its_still():
     book = notebook("from quantlab import show\nbench = 1", "show.model_explorer.explorer(bench)")
     assert explorers.live(book) == []
+
+
+def test_a_notebook_is_run_for_an_explorer_that_needs_it_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(explorers, "RUN", ("07_x",))
+    monkeypatch.setattr(explorers, "CACHE", tmp_path)
+    book = notebook(
+        "from quantlab import show\nimport ipywidgets\nsign = 'minus'",
+        "words = {False: 'plus', True: sign}\n"
+        "show.Explorer({'on': ipywidgets.Checkbox()}, lambda on: words[on], 'Signs')",
+        "sign = 'changed later'",
+    )
+    [first] = explorers.live(book)
+    [again] = explorers.live(book)
+    assert (first, first.title) == (again, "Signs")
+    assert capsys.readouterr().out.count("Running 07_x") == 1
+    [file] = tmp_path.glob("*.json")
+    assert json.loads(file.read_text())["c1"]["pieces"] == ["plus", "minus"]
+    assert explorers.live(book, run=False) == []
+
+
+def test_the_notebooks_that_are_run_for_their_explorers_are_in_the_course():
+    assert set(explorers.RUN) <= {entry.name for entry in outline.entries()}
 
 
 def test_the_bit_explorer_is_live():

@@ -5,25 +5,36 @@ positions, all faces fit into a small file, and the page looks up the one that i
 that takes any number offers the numbers that the tips below it name. The bit explorer computes in
 the page anyway; it needs what it starts with.
 
-An explorer that works on the notebook's own variables (a loaded model) has no such file: the page
-shows its still.
+Most explorers need nothing but quantlab and are made here. Some work on what their notebook has
+computed: the notebook is run for them (`RUN`), and what came is kept in build/explorers until the
+notebook, the package or the data change. The others have no such file: the page shows their still.
 """
 
 import ast
 import base64
 import builtins
+import copy
+import hashlib
 import json
 import math
 import re
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import ipywidgets as widgets
+import run_notebooks
 
 from quantlab.show.bits import BitStrip
 from quantlab.show.explorer import Explorer, Stepper
+from web import notebooks
 
-MOST = 20_000  # settings of one explorer; controls beyond that stay where they are
+MOST = (
+    100_000_000  # characters of all faces of one explorer; more would be slow to make and to load
+)
+# Notebooks that are run for their explorers. Not 09: its explorer quantizes a model per setting.
+RUN = ("05_outliers", "07_comparison", "08_four_bits", "10_load_in_4_bits")
+CACHE = notebooks.ROOT / "build" / "explorers"
 
 
 @dataclass(frozen=True)
@@ -37,35 +48,96 @@ class Live:
     fixed: tuple = ()  # the names of the controls that do not move
 
 
-def live(notebook):
-    """Return the `Live` explorers of a `Notebook`, in order."""
-    nodes = notebook.node.cells
-    found = []
-    for place, node in enumerate(nodes):
-        outputs = node.get("outputs", ())
-        texts = [o.get("data", {}).get("text/plain", "") for o in outputs]
-        if not any(re.match(r"(Bit explorer|Explorer):", text) for text in texts):
-            continue
-        made = _make(notebook, node.source)
-        if made is None:
-            continue
-        tips = nodes[place + 1].source if place + 1 < len(nodes) else ""
-        found.append(_live(notebook.stem, node.id, made, tips))
-    return found
+def live(notebook, run=True):
+    """Return the `Live` explorers of a `Notebook`, in order.
+
+    run: whether the notebooks in `RUN` are run where their explorers need it.
+    """
+    found, waiting = {}, []
+    for place, node in enumerate(notebook.node.cells):
+        if _shows_an_explorer(node):
+            made = _make(notebook, node.source)
+            if made is None:
+                waiting.append(place)
+            else:
+                found[node.id] = content(made, _tips(notebook, place))
+    if waiting and run and notebook.stem in RUN:
+        found |= _run(notebook, waiting)
+    order = [node.id for node in notebook.node.cells if node.id in found]
+    return [_live(notebook.stem, id, found[id]) for id in order]
 
 
-def _live(stem, cell, made, tips):
-    id = f"{stem}-{cell}"
+def content(made, tips):
+    """Return what a page needs of an explorer, ready for JSON."""
     if isinstance(made, BitStrip):
-        data, title, fixed = {"_state": made._state, "_formats": made._formats}, "Bit explorer", ()
-        kind = "bits"
-    else:
-        data, title, kind = record(made, tips), made.title, "faces"
-        fixed = tuple(data["fixed"])
+        return {"kind": "bits", "title": "Bit explorer", "fixed": [],
+                "_state": made._state, "_formats": made._formats}  # fmt: skip
+    return {"kind": "faces", **record(made, tips)}
+
+
+def _live(stem, cell, data):
     # Deflated and in base64: a script can be read from a file, where a page may not fetch data.
     packed = zlib.compress(json.dumps(data, ensure_ascii=False).encode(), 9)
-    call = f'quantlab.data("{id}", "{kind}", "{base64.b64encode(packed).decode()}");\n'
-    return Live(id, cell, title, call, fixed)
+    text = base64.b64encode(packed).decode()
+    call = f'quantlab.data("{stem}-{cell}", "{data["kind"]}", "{text}");\n'
+    return Live(f"{stem}-{cell}", cell, data["title"], call, tuple(data["fixed"]))
+
+
+def _shows_an_explorer(node):
+    texts = [o.get("data", {}).get("text/plain", "") for o in node.get("outputs", ())]
+    return any(re.match(r"(Bit explorer|Explorer):", text) for text in texts)
+
+
+def _tips(notebook, place):
+    """The text below an explorer."""
+    return "".join(node.source for node in notebook.node.cells[place + 1 : place + 2])
+
+
+# --------------------------------------------------------------------------- running a notebook
+
+
+def _run(notebook, places):
+    """Run a notebook up to its last explorer at `places`; return their contents by cell id."""
+    kept = CACHE / f"{notebook.stem}-{_fingerprint(notebook)}.json"
+    if not kept.exists():
+        print(f"Running {notebook.stem} for its explorer ...", flush=True)
+        node = copy.deepcopy(notebook.node)
+        for place in places:
+            cell = node.cells[place]
+            tree = ast.parse(cell.source)
+            shown = ast.unparse(tree.body.pop())
+            cell.source = _RECORD.format(
+                before=ast.unparse(tree), shown=shown, tips=_tips(notebook, place), tools=_TOOLS
+            )
+        node.cells = node.cells[: places[-1] + 1]
+        done = run_notebooks.execute(node, notebooks.FOLDER)
+        found = {done.cells[p].id: json.loads(done.cells[p].outputs[-1].text) for p in places}
+        for old in CACHE.glob(f"{notebook.stem}-*.json"):
+            old.unlink()
+        CACHE.mkdir(parents=True, exist_ok=True)
+        run_notebooks.replace_file(kept, json.dumps(found))
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+_TOOLS = str(Path(run_notebooks.__file__).resolve().parent)
+_RECORD = """{before}
+import json as _json, sys as _sys
+_sys.path.insert(0, {tools!r})
+from web import explorers as _explorers
+print(_json.dumps(_explorers.content({shown}, {tips!r})))
+"""
+
+
+def _fingerprint(notebook):
+    """What an explorer depends on: the notebook's code, the package, the data."""
+    digest = hashlib.sha256()
+    for node in notebook.node.cells:
+        digest.update(node.source.encode())
+    for folder in ("quantlab", "data"):
+        for path in sorted((notebooks.ROOT / folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 # ---------------------------------------------------------------------------- making an explorer
@@ -124,31 +196,66 @@ def record(explorer, tips=""):
     leaf is the place of a face. Branches differ where one control sets the range of another.
     """
     start = {name: control.value for name, control in explorer.controls.items()}
-    moving = {n: c for n, c in explorer.controls.items() if choices(c, tips) is not None}
-    while math.prod(len(choices(c, tips)) for c in moving.values()) > MOST:
-        del moving[[n for n, c in moving.items() if not isinstance(c, Stepper)][-1]]
+    moving, stride = _moving(explorer, tips)
     faces, labels = {}, {}
-    looks = [_look(c, start[n], choices(c, tips)) for n, c in moving.items()]
 
-    def branch(controls):
-        if not controls:
+    def options_of(name):
+        options = choices(moving[name], tips)
+        first = _place(options, start[name]) % stride[name]  # the start is among them
+        return options[first :: stride[name]]
+
+    looks = [{"name": n} | _look(c, start[n], options_of(n)) for n, c in moving.items()]
+
+    def branch(names):
+        if not names:
             return faces.setdefault(explorer.html.value, len(faces))
-        options = choices(controls[0], tips)
+        options = options_of(names[0])
         node = [labels.setdefault(tuple(label for label, _ in options), len(labels))]
         for _, value in options:
-            controls[0].value = value
-            node.append(branch(controls[1:]))
+            moving[names[0]].value = value
+            node.append(branch(names[1:]))
         return node
 
     return {
         "title": explorer.title,
         "height": explorer.html.layout.min_height,
         "controls": looks,
-        "tree": branch(list(moving.values())),
+        "tree": branch(list(moving)),
         "labels": list(labels),
         **_pieces(faces),
         "fixed": [_name(c) for n, c in explorer.controls.items() if n not in moving],
     }
+
+
+def _moving(explorer, tips):
+    """Return ({name: control} of those that move, {name: take each so-manieth position}).
+
+    Where there would be too many faces, sliders take larger steps, the longest first; then the
+    last control stays where it is.
+    """
+    countable = {n: choices(c, tips) for n, c in explorer.controls.items()}
+    moving = {n: explorer.controls[n] for n, options in countable.items() if options is not None}
+    stride = dict.fromkeys(moving, 1)
+
+    def positions(name):
+        return math.ceil(len(countable[name]) / stride[name])
+
+    while math.prod(map(positions, moving)) * len(explorer.html.value) > MOST:
+        sliders = [n for n, c in moving.items() if isinstance(c, _SLIDERS) and positions(n) > 2]
+        if sliders:
+            stride[max(sliders, key=positions)] *= 2
+        else:
+            del moving[[n for n, c in moving.items() if not isinstance(c, Stepper)][-1]]
+    return moving, stride
+
+
+_SLIDERS = (widgets.IntSlider, widgets.FloatSlider)
+
+
+def _place(options, value):
+    """The place of a value among the positions of its control; 0 if it is none of them."""
+    places = [place for place, (_, option) in enumerate(options) if option == value]
+    return places[0] if places else 0
 
 
 def _pieces(faces):
@@ -177,7 +284,7 @@ def choices(control, tips=""):
         return [(str(value), value) for value in values]
     if isinstance(control, widgets.FloatSlider):
         count = round((control.max - control.min) / control.step)
-        values = [control.min + control.step * n for n in range(count + 1)]
+        values = [round(control.min + control.step * n, 10) for n in range(count + 1)]
         return [(f"{value:g}", value) for value in values]
     if isinstance(control, (widgets.BoundedIntText, widgets.BoundedFloatText)):
         return _numbers(control, tips)
@@ -207,11 +314,10 @@ def _look(control, value, options):
         widgets.SelectionSlider: "slider",
         Stepper: "steps",
     }
-    starts = [place for place, (_, option) in enumerate(options) if option == value]
     return {
         "label": _name(control),
         "kind": kinds.get(type(control), "menu"),
-        "start": starts[0] if starts else 0,
+        "start": _place(options, value),
     }
 
 

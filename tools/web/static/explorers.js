@@ -38,10 +38,12 @@ window.quantlab = (() => {
     const positions = controls.map((control) => control.start);
     const face = make("div", { class: "live-face scroll" });
     face.style.minHeight = height;
+    const shown = []; // the labels of each control, as they are now
     const show = () => {
       let node = tree;
       parts.forEach((part, level) => {
         const names = labels[node[0]];
+        shown[level] = names;
         positions[level] = Math.min(positions[level], names.length - 1);
         part.show(names, positions[level]);
         node = node[positions[level] + 1];
@@ -58,7 +60,37 @@ window.quantlab = (() => {
       box.append(make("p", { class: "explorer-note" },
         `On this page “${fixed.join("”, “")}” stays where it is: run the notebook to move it.`));
     }
+    dragging(face, (name, value) => {
+      const level = controls.findIndex((control) => control.name === name);
+      const distance = (label) => Math.abs(Number(label) - value);
+      const nearest = shown[level].reduce((best, label, at, all) => (distance(label) < distance(all[best]) ? at : best), 0);
+      if (nearest === positions[level]) return;
+      positions[level] = nearest;
+      show();
+    });
     show();
+  }
+
+  /** What carries data-drag in a face moves the control of that name, as static/drag.js does in Jupyter. */
+  function dragging(face, move) {
+    let held = null; // {name, offset from the pointer to the middle of the handle}
+    face.addEventListener("pointerdown", (event) => {
+      const handle = event.target.closest("[data-drag]");
+      if (!handle || event.button !== 0) return;
+      const box = handle.getBoundingClientRect();
+      held = { name: handle.dataset.drag, offset: box.left + box.width / 2 - event.clientX };
+      face.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    });
+    face.addEventListener("pointermove", (event) => {
+      const handle = held && face.querySelector("[data-drag]");
+      if (!handle) return;
+      const svg = handle.closest("svg");
+      const frame = svg.getBoundingClientRect();
+      const x = ((event.clientX + held.offset - frame.left) / frame.width) * svg.viewBox.baseVal.width;
+      move(held.name, (x - handle.dataset.zero) / handle.dataset.unit);
+    });
+    for (const end of ["pointerup", "pointercancel"]) face.addEventListener(end, () => { held = null; });
   }
 
   // Each draws one control and returns {node, show(labels, position)}; it calls move(position).
