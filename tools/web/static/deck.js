@@ -12,6 +12,7 @@
     const body = section.querySelector(":scope > .sheet > .body");
     if (!body || section.matches(".title-slide")) return;
     body.style.zoom = "";
+    fitTips(body);
     fitPictures(body);
     let scale = 1;
     const set = (next) => { scale = Math.round(next * 100) / 100; body.style.zoom = scale; };
@@ -20,6 +21,15 @@
     while (scale >= 1 && scale < LARGEST && !tooLarge()) set(scale + 0.1);
     if (scale > 1 && tooLarge()) set(scale - 0.1);
     body.dataset.scale = scale;
+  }
+
+  /** What to try stands beside an explorer and must not make it smaller. */
+  function fitTips(body) {
+    for (const tips of body.querySelectorAll(".cell.markdown")) {
+      if (!body.closest(".beside")) return;
+      tips.style.fontSize = "";
+      for (let size = 20; size >= 15 && tips.scrollHeight > body.clientHeight; size -= 1) tips.style.fontSize = `${size}px`;
+    }
   }
 
   /** Pictures share the height that the words leave, from 0.6 to 1.5 of their size on a page. */
