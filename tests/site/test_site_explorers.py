@@ -66,7 +66,7 @@ def test_a_long_slider_takes_larger_steps_and_keeps_its_start(monkeypatch):
         "long": widgets.FloatSlider(value=0.3, min=0, max=2, step=0.1),
         "short": widgets.IntSlider(min=1, max=3),
     }
-    monkeypatch.setattr(explorers, "MOST", 40 * len("0.3 1"))
+    monkeypatch.setattr(explorers, "MANY", 40 * len("0.3 1"))
     data = explorers.record(show.Explorer(sliders, lambda long, short: f"{long:g} {short}"))
     assert data["labels"][data["tree"][0]] == tuple(f"{0.1 + 0.2 * n:g}" for n in range(10))
     assert [control["start"] for control in data["controls"]] == [1, 0]

@@ -29,9 +29,9 @@ from quantlab.show.bits import BitStrip
 from quantlab.show.explorer import Explorer, Stepper
 from web import notebooks
 
-MOST = (
-    100_000_000  # characters of all faces of one explorer; more would be slow to make and to load
-)
+# Characters of all faces of an explorer. Above MANY sliders take larger steps; above MOST controls
+# stay where they are: more is slow to make and to load.
+MANY, MOST = 40_000_000, 100_000_000
 # Notebooks that are run for their explorers. Not 09: its explorer quantizes a model per setting.
 RUN = ("05_outliers", "07_comparison", "08_four_bits", "10_load_in_4_bits")
 CACHE = notebooks.ROOT / "build" / "explorers"
@@ -240,12 +240,14 @@ def _moving(explorer, tips):
     def positions(name):
         return math.ceil(len(countable[name]) / stride[name])
 
-    while math.prod(map(positions, moving)) * len(explorer.html.value) > MOST:
-        sliders = [n for n, c in moving.items() if isinstance(c, _SLIDERS) and positions(n) > 2]
-        if sliders:
-            stride[max(sliders, key=positions)] *= 2
-        else:
-            del moving[[n for n, c in moving.items() if not isinstance(c, Stepper)][-1]]
+    def characters():
+        return math.prod(map(positions, moving)) * len(explorer.html.value)
+
+    sliders = [name for name, control in moving.items() if isinstance(control, _SLIDERS)]
+    while characters() > MANY and any(positions(name) > 2 for name in sliders):
+        stride[max(sliders, key=positions)] *= 2
+    while characters() > MOST:
+        del moving[[n for n, c in moving.items() if not isinstance(c, Stepper)][-1]]
     return moving, stride
 
 
