@@ -7,10 +7,13 @@ help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 lab: .venv/.lab  ## open the course in JupyterLab at notebook 00
-	@$(BIN)/jupyter lab notebooks/00_why_quantize.ipynb
+	@JUPYTER_CONFIG_PATH=tools/jupyter $(BIN)/jupyter lab notebooks/00_why_quantize.ipynb
 
 test: .venv/.test  ## run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-colab: .venv/colab/.installed  ## run notebooks 00 to 08 with the versions that Colab has
+	@.venv/colab/bin/python -m pytest tests/colab
 
 notebooks: .venv/.test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py
@@ -25,10 +28,18 @@ pdf: .venv/.site  ## print every notebook for paper, in build/pdf
 	@$(BIN)/python tools/handout.py
 
 bench: .venv/.test  ## time the package beside the libraries that do the same
-	@$(BIN)/python -m pytest tests/benchmarks
+	@$(BIN)/python -m pytest -o addopts="-q --benchmark-quiet" tests/benchmarks/speed
+
+badges: .venv/.test  ## write every link to the course from its address in pyproject.toml
+	@$(BIN)/python tools/badges.py
 
 style: .venv/.test  ## format the code and the notebooks, mend what ruff can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+.venv/colab/.installed: constraints-colab.txt tools/install_colab.py
+	@$(PYTHON) tools/install_colab.py
+
+.PHONY: test-colab badges
 
 clean:  ## remove what the commands above made
 	@rm -rf .venv build/site build/slides build/pdf tools/web/node_modules .pytest_cache .ruff_cache .hypothesis

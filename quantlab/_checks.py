@@ -9,9 +9,7 @@ def whole(name, value, low=None, high=None):
     """Return `value` as an int from low to high. A bool or a float with a fraction is refused."""
     limits = f"at least {low}" if high is None else f"{low} to {high}"
     allowed = "a whole number" + (f", {limits}" if low is not None else "")
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be {allowed}, got {value!r}")
-    if value != value or value in (np.inf, -np.inf) or value != int(value):
+    if not -np.inf < _number(name, value, allowed) < np.inf or value != int(value):
         raise ValueError(f"{name} must be {allowed}, got {value!r}")
     if low is not None and (value < low or (high is not None and value > high)):
         raise ValueError(f"{name} must be {limits}, got {value!r}")
@@ -21,10 +19,14 @@ def whole(name, value, low=None, high=None):
 def positive(name, value, or_zero=False):
     """Return `value`, a finite real number above 0 (0 too, if `or_zero`)."""
     allowed = f"a finite number, {'0 or more' if or_zero else 'above 0'}"
+    if not (0 < _number(name, value, allowed) < np.inf or (or_zero and value == 0)):
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+    return value
+
+
+def _number(name, value, allowed):
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be {allowed}, got {value!r}")
-    if not (0 < value < np.inf or (or_zero and value == 0)):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
     return value
 
 
@@ -54,9 +56,9 @@ def finite_array(name, value):
         raise ValueError(f"{name} is empty (shape {array.shape}); at least one value is needed")
     # A minimum and a maximum see every NaN and infinity and need no array of flags.
     if not (np.isfinite(array.min()) and np.isfinite(array.max())):
-        where = np.argwhere(~np.isfinite(array))[0]
-        spot = ", ".join(str(i) for i in where)
-        raise ValueError(f"{name} must be finite, got {array[tuple(where)]} at index ({spot})")
+        where = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        spot = ", ".join(map(str, where))
+        raise ValueError(f"{name} must be finite, got {array[where]} at index ({spot})")
     return array
 
 
@@ -71,7 +73,6 @@ def matrix(name, value):
 def same_inner(x, w, x_name="x", w_name="w"):
     """Check that the product of matrices `x` and `w` exists."""
     if x.shape[1] != w.shape[0]:
-        raise ValueError(
-            f"{x_name} has shape {x.shape} and {w_name} has shape {w.shape}: {x_name} needs as "
-            f"many columns as {w_name} has rows ({x.shape[1]} != {w.shape[0]})"
-        )
+        shapes = f"{x_name} has shape {x.shape} and {w_name} has shape {w.shape}"
+        needed = f"{x_name} needs as many columns as {w_name} has rows"
+        raise ValueError(f"{shapes}: {needed} ({x.shape[1]} != {w.shape[0]})")

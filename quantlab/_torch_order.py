@@ -39,22 +39,10 @@ def mean(values):
 
 def _cascade(terms):
     """Add terms (n, ...) along the first axis: short runs, then runs of runs, on four levels."""
-    count = len(terms)
-    power = max(4, (max(count, 1) - 1).bit_length() // LEVELS)
-    step = 1 << power
-    levels = np.zeros((LEVELS, *terms.shape[1:]), np.float32)
-    done = 0
-    while done + step <= count:
-        for term in terms[done : done + step]:
-            levels[0] += term
-        done += step
-        for level in range(1, LEVELS):
-            levels[level] += levels[level - 1]
-            levels[level - 1] = 0
-            if done & ((step - 1) << (level * power)):
-                break
-    for term in terms[done:]:
-        levels[0] += term
-    for level in levels[1:]:
-        levels[0] += level
-    return levels[0]
+    step = 1 << max(4, (max(len(terms), 1) - 1).bit_length() // LEVELS)
+    total = np.zeros(terms.shape[1:], np.float32)
+    for level in range(LEVELS):  # what fills no run stays on its level, and on the last one all
+        full = len(terms) // step * step if level < LEVELS - 1 else 0
+        total += terms[full:].sum(axis=0)
+        terms = terms[:full].reshape(full // step, step, *total.shape).sum(axis=1)
+    return total

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._checks import finite_array, same_inner, whole
+from ._checks import finite_array, real_array, same_inner, whole
+from ._chunks import each, slabs, stretches
 
 #: Bits that one scale, or one zero-point, takes in a stored model: they are kept in FP16.
 SCALE_BITS = 16
@@ -16,9 +17,8 @@ class Quantized:
 
     codes: int8 (int16 above 8 bits), the shape of the original. scale, zero_point: one for all
     (shape ()), or along the reduced `axis` one per group of `group_size` values, that is
-    shape (rows, groups) for axis=1 and (groups, columns) for axis=0, with groups = 1 if
-    group_size is None; on a symmetric grid every zero_point is 0. group_index: for GPTQ's
-    act-order with groups, the group of each row.
+    shape (rows, groups) for axis=1 and (groups, columns) for axis=0; groups = 1 if group_size is
+    None. zero_point: 0 if symmetric. group_index: for GPTQ's act-order, the group of each row.
     """
 
     codes: np.ndarray
@@ -35,8 +35,10 @@ class Quantized:
         if self.group_index is not None:
             scale, zero = self.scale[self.group_index], self.zero_point[self.group_index]
             return (self.codes - zero.astype(scale.dtype)) * scale
-        codes = _split(self.codes, self.axis, self.group_size)
-        scale, zero = (_spread(part, self.axis) for part in (self.scale, self.zero_point))
+        codes, along = _split(self.codes, self.axis, self.group_size)
+        scale, zero = self.scale, self.zero_point
+        if self.group_size is not None:
+            scale, zero = np.expand_dims(scale, along), np.expand_dims(zero, along)
         values = np.subtract(codes, zero, dtype=scale.dtype)
         values *= scale
         return values.reshape(self.codes.shape)
@@ -44,9 +46,7 @@ class Quantized:
     @property
     def bits_per_value(self):
         """Bits per value: 16 are counted for each scale, and 16 for a zero-point that is not 0."""
-        overhead = self.scale.size * SCALE_BITS
-        if not self.symmetric:
-            overhead += self.zero_point.size * SCALE_BITS
+        overhead = self.scale.size * SCALE_BITS * (1 if self.symmetric else 2)
         if self.group_index is not None:
             overhead += 32 * self.group_index.size
         return self.bits + overhead / self.codes.size
@@ -74,25 +74,42 @@ class Grid:
         return (codes - self.zero_point.astype(self.scale.dtype)) * self.scale
 
 
-def absmax_grid(x, bits, axis):
-    """The symmetric grid for `x`: one per position that is left when `axis` is reduced to 1."""
+def extent(x, axis):
+    """Return the least and the largest values of `x` along `axis`, which is kept as 1."""
+    outer, pieces = slabs(x)
+
+    def ends(piece):
+        part = working_copy(x[piece])
+        if axis < x.ndim - 1 or not part.flags.c_contiguous:
+            return part.min(axis=axis, keepdims=True), part.max(axis=axis, keepdims=True)
+        # Several times as fast: one walk along flat memory, where `min` starts anew in each row.
+        starts, shape = np.arange(0, part.size, part.shape[axis]), (*part.shape[:axis], 1)
+        return [f.reduceat(part.ravel(), starts).reshape(shape) for f in (np.minimum, np.maximum)]
+
+    found = each(ends, pieces)
+    low, high = (np.concatenate([pair[i] for pair in found], axis=outer) for i in (0, 1))
+    if axis == outer:
+        return low.min(axis=axis, keepdims=True), high.max(axis=axis, keepdims=True)
+    return low, high
+
+
+def absmax_grid(low_value, high_value, bits):
+    """The symmetric grid for values from `low_value` to `high_value`, arrays of one shape."""
     high = 2 ** (bits - 1) - 1
-    low_value, high_value = x.min(axis=axis, keepdims=True), x.max(axis=axis, keepdims=True)
     peak = np.maximum(high_value, -low_value)
     scale, inverse = _step(peak, high, low_value == high_value)
     return Grid(-high, high, scale, inverse, np.zeros(scale.shape, np.int16))
 
 
-def zero_point_grid(x, bits, axis):
-    """The affine grid for `x`: its range, widened to hold 0, over all 2^bits codes."""
+def zero_point_grid(low_value, high_value, bits):
+    """The affine grid: the same range, widened to hold 0, over all 2^bits codes."""
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    low_value, high_value = x.min(axis=axis, keepdims=True), x.max(axis=axis, keepdims=True)
     constant = low_value == high_value
     low_value, high_value = np.minimum(low_value, 0), np.maximum(high_value, 0)
     with np.errstate(over="ignore"):
         span = high_value - low_value
     if not np.isfinite(span).all():
-        raise ValueError(f"x spans {low_value.min()} to {high_value.max()}: too wide for {x.dtype}")
+        raise ValueError(f"x spans {low_value.min()} to {high_value.max()}: beyond {span.dtype}")
     scale, inverse = _step(span, high - low, constant)
     zero_point = np.clip(low - _count(low_value, inverse), low, high)
     return Grid(low, high, scale, inverse, zero_point.astype(np.int16))
@@ -105,8 +122,8 @@ def quantize_absmax(x, bits=8, axis=None, group_size=None):
     remaining position, or per `group_size` consecutive values along `axis`.
     Returns `Quantized` with integer codes in ±(2**(bits-1) - 1), rounded half to even. The code
     -2**(bits-1) stays unused: with it, +max would have no partner and the grid would lean.
-    Raises ValueError for NaN, infinity, an empty array, bits outside 2..16, an axis that `x`
-    does not have or a group size that does not divide it; TypeError for the wrong kind.
+    Raises ValueError for NaN, infinity, an empty array, bits outside 2..16, an axis or a group
+    size that do not fit; TypeError for the wrong kind.
     Source: Dettmers et al. 2022, LLM.int8(), section 2.1.
 
     >>> quantize_absmax([1.2, -0.5, -4.3, 5.0]).codes
@@ -149,19 +166,27 @@ def quantized_matmul(qx, qw):
         if q.codes.ndim != 2:
             raise ValueError(f"{name} must be a matrix (2 dimensions), got shape {q.codes.shape}")
         if q.axis not in (None, axis) or q.group_size is not None:
-            raise ValueError(
-                f"{name} needs axis=None or axis={axis} and no groups: its scale must not change "
-                f"along the summed dimension; got axis={q.axis}, group_size={q.group_size}"
-            )
+            allowed = f"axis=None or axis={axis} and no groups: one scale along the summed axis"
+            got = f"axis={q.axis}, group_size={q.group_size}"
+            raise ValueError(f"{name} needs {allowed}; got {got}")
     same_inner(qx.codes, qw.codes, "qx", "qw")
-    x = qx.codes - qx.zero_point.astype(np.int32)
-    w = qw.codes - qw.zero_point.astype(np.int32)
+    x, w = (q.codes - q.zero_point.astype(np.int32) for q in (qx, qw))
     return integer_matmul(x, w) * (qx.scale * qw.scale)
 
 
 def integer_matmul(x, w):
-    """Multiply codes exactly: float64 holds sums of two million 16-bit products, and is fast."""
-    return x.astype(np.float64) @ w.astype(np.float64)
+    """Multiply codes exactly: float64 holds sums of two million products of 16-bit codes.
+
+    Fast because float32 does the same up to 2^24, that is for 1,040 columns of 8-bit codes at once.
+    """
+    peaks = [max(-int(codes.min()), int(codes.max()), 1) for codes in (x, w)]
+    columns = 2**24 // (peaks[0] * peaks[1])
+    if columns < 128:
+        return x.astype(np.float64) @ w.astype(np.float64)
+    total = np.zeros((len(x), w.shape[1]))
+    for part in stretches(x.shape[1], columns):
+        total += x[:, part].astype(np.float32) @ w[part].astype(np.float32)
+    return total
 
 
 def working_copy(x):
@@ -171,20 +196,34 @@ def working_copy(x):
 
 def _quantize(x, bits, axis, group_size, make_grid):
     bits = whole("bits", bits, 2, 16)
-    x = working_copy(finite_array("x", x))
+    x = real_array("x", x) if np.size(x) else finite_array("x", x)
     axis, group_size = _check_axis(x, axis, group_size)
-    parts = _split(x, axis, group_size)
-    grid = make_grid(parts, bits, 1 if axis is None else axis + 1)
-    codes = grid.encode(parts).reshape(x.shape)
-    scale, zero = (_gather(part, axis, group_size) for part in (grid.scale, grid.zero_point))
-    return Quantized(codes, scale, zero, bits, make_grid is absmax_grid, axis, group_size)
+    parts, along = _split(x, axis, group_size)
+    low, high = extent(parts, along)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        finite_array("x", x)  # says where: NaN and infinity come through a minimum and a maximum
+    grid, affine = make_grid(low, high, bits), make_grid is zero_point_grid
+    codes = np.empty_like(parts, np.int8 if bits <= 8 else np.int16)
+    outer, pieces = slabs(parts)
+
+    def encode(piece):  # a piece stays in the cache from the multiplication to the last rounding
+        own = () if along == outer else piece
+        steps = _count(working_copy(parts[piece]), grid.inverse[own])
+        if affine:  # absmax codes need no clip; here half a step at both ends can add up to one
+            steps += grid.zero_point[own].astype(steps.dtype)
+            np.clip(steps, grid.low, grid.high, out=steps)
+        codes[piece] = steps
+
+    each(encode, pieces)
+    gone = () if group_size is None and axis is not None else along
+    scale, zero, absmax = grid.scale.squeeze(gone), grid.zero_point.squeeze(gone), not affine
+    return Quantized(codes.reshape(x.shape), scale, zero, bits, absmax, axis, group_size)
 
 
 def _check_axis(x, axis, group_size):
-    if axis is not None:
-        if x.ndim == 0:
-            raise ValueError(f"axis must be None for a single number, got {axis!r}")
-        axis = whole("axis", axis, -x.ndim, x.ndim - 1) % x.ndim
+    if axis is not None and x.ndim == 0:
+        raise ValueError(f"axis must be None for a single number, got {axis!r}")
+    axis = None if axis is None else whole("axis", axis, -x.ndim, x.ndim - 1) % x.ndim
     if group_size is not None:
         length = x.size if axis is None else x.shape[axis]
         group_size = whole("group_size", group_size, 1, length)
@@ -194,40 +233,29 @@ def _check_axis(x, axis, group_size):
 
 
 def _split(x, axis, group_size):
-    """View `x` with `axis` as two: (groups, values of a group). axis=None runs along the flat x."""
+    """View `x` so that one axis is a group's values; return it and that axis. None: the flat x."""
     if axis is None:
-        return x.reshape(-1, group_size or x.size)
-    length = x.shape[axis]
-    shape = (length // (group_size or length), group_size or length)
-    return x.reshape(x.shape[:axis] + shape + x.shape[axis + 1 :])
-
-
-def _gather(part, axis, group_size):
-    """Drop the reduced dimension of a grid's scale; what is left is the shape that people see."""
-    if axis is None:
-        return part.reshape(() if group_size is None else -1)
-    return part.squeeze(axis + 1)
-
-
-def _spread(part, axis):
-    """Undo `_gather`: the shape that multiplies what `_split` gives."""
-    return part.reshape(-1, 1) if axis is None else np.expand_dims(part, axis + 1)
+        x, axis = x.reshape(-1), 0
+    if group_size is None:
+        return x, axis
+    shape = (x.shape[axis] // group_size, group_size)
+    return x.reshape(x.shape[:axis] + shape + x.shape[axis + 1 :]), axis + 1
 
 
 def _step(peak, levels, constant):
     """Return the step that puts `levels` of them on `peak`, and its inverse.
 
-    An all-zero group gets step 1. A step is never below the smallest normal number, whose inverse
-    would overflow. Where all values are one `constant`, it has to come back exactly, and
-    levels * (peak / levels) may miss it by the last bit: then a step beside it, or else one step
-    as long as the constant, hits it.
+    An all-zero group gets step 1. No step is below the smallest normal number: its inverse would
+    overflow. A `constant` has to come back exactly, and levels * (peak / levels) may miss its last
+    bit: then a step beside that one, or else one step as long as the constant, hits it.
     """
-    kind = peak.dtype.type
-    tiny = np.finfo(kind).tiny
+    kind, tiny = peak.dtype.type, np.finfo(peak.dtype).tiny
     scale = np.where(peak == 0, kind(1), np.maximum(peak / kind(levels), tiny))
     with np.errstate(divide="ignore", over="ignore"):
         inverse = np.where(peak > levels * tiny, (1 / peak) * kind(levels), 1 / scale)
         off = constant & (peak > 0) & (np.rint(peak * inverse) * scale != peak)
+        if not off.any():
+            return scale, inverse
         for beside in (np.nextafter(scale, kind(0)), np.nextafter(scale, kind(np.inf))):
             hit = off & (beside * levels == peak) & (peak > levels * tiny)
             scale, off = np.where(hit, beside, scale), off & ~hit

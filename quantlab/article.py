@@ -13,8 +13,7 @@ from ._data import path
 
 _example = json.loads(path("article/matrix_example.json").read_text(encoding="utf-8"))
 
-X = np.array(_example["X"])
-W = np.array(_example["W"])
+X, W = np.array(_example["X"]), np.array(_example["W"])
 published = _example["published"]
 for _array in (X, W):
     _array.setflags(write=False)  # every chapter shares them

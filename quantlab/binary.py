@@ -30,9 +30,8 @@ def to_bits(number, width, signed=True):
     ('0000011111100111', '11111111')
     """
     number, width = whole("number", number, None if signed else 0), whole("width", width, 1)
-    needed = bits_needed(number, signed)
+    needed, kind = bits_needed(number, signed), "signed" if signed else "unsigned"
     if needed > width:
-        kind = "signed" if signed else "unsigned"
         raise ValueError(f"{number} needs {needed} bits as a {kind} number, got width {width}")
     return format(number % 2**width, f"0{width}b")
 
@@ -62,12 +61,9 @@ def halve(number):
     >>> halve(6)
     [(6, 3, 0), (3, 1, 1), (1, 0, 1)]
     """
-    number = whole("number", number, 0)
-    steps = []
-    while number or not steps:
-        quotient, remainder = divmod(number, 2)
-        steps.append((number, quotient, remainder))
-        number = quotient
+    steps = [(whole("number", number, 0), *divmod(int(number), 2))]
+    while steps[-1][1]:
+        steps.append((steps[-1][1], *divmod(steps[-1][1], 2)))
     return steps
 
 
@@ -86,10 +82,9 @@ def double(fraction, steps):
         raise ValueError(f"fraction must be at least 0 and below 1, got {fraction!r}")
     rows = []
     for _ in range(whole("steps", steps, 1)):
-        doubled = 2 * rest
-        bit = int(doubled >= 1)
-        rows.append((float(rest), float(doubled), bit))
-        rest = doubled - bit
+        bit = int(2 * rest >= 1)
+        rows.append((float(rest), float(2 * rest), bit))
+        rest = 2 * rest - bit
     return rows
 
 
@@ -106,10 +101,8 @@ def fixed_point(number, whole_bits, fraction_bits):
     >>> fixed_point(20.23, whole_bits=5, fraction_bits=10)
     FixedPoint(bits='10100.0011101011', value=20.2294921875)
     """
-    whole_bits, fraction_bits = (
-        whole("whole_bits", whole_bits, 1),
-        whole("fraction_bits", fraction_bits, 0),
-    )
+    whole_bits = whole("whole_bits", whole_bits, 1)
+    fraction_bits = whole("fraction_bits", fraction_bits, 0)
     exact = _as_written("number", number)
     if not 0 <= exact < 2**whole_bits:
         raise ValueError(f"{whole_bits} whole bits hold 0 to below {2**whole_bits}, got {number!r}")

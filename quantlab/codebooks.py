@@ -11,12 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
-from ._checks import finite_array, whole
+from ._checks import finite_array, real_array, whole
+from ._chunks import CHUNK, each, stretches
 from ._torch_order import linspace, mean
 from .memory import bits_per_weight
 
 NESTED_BLOCK = 256  # scales that share one scale of their own in double quantization
-CHUNK = 2**16  # values worked on at a time: small enough to stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,12 @@ class Codebook:
         ascending = self.values[self.order]
         return (ascending[:-1] + ascending[1:]) * np.float32(0.5)
 
+    @cached_property
+    def bins(self):
+        """The codes of 65,536 even steps from -1 to 1, as the library's 8-bit rule has them."""
+        steps = np.float32(-1) + np.float32(2) * np.arange(65536, dtype=np.float32) / 65535
+        return self.order[np.searchsorted(self.boundaries, steps, side="left")]
+
 
 @dataclass(frozen=True, eq=False)
 class Blockwise:
@@ -74,26 +80,28 @@ class Blockwise:
 
     def dequantize(self):
         """Return the values that the codes stand for, float32 in the original shape."""
-        count = int(np.prod(self.shape))
-        if self.codebook.bits == 8:
-            values = self.codebook.values[self.codes]
-        else:  # one look-up gives the two values of a byte
-            pairs = np.empty((256, 2), np.float32)
-            pairs[:, 0] = np.repeat(self.codebook.values, 16)
-            pairs[:, 1] = np.tile(self.codebook.values, 16)
-            values = pairs.view(np.uint64)[:, 0][self.codes].view(np.float32)[:count]
-        full = count - count % self.block_size
-        head = values[:full].reshape(-1, self.block_size)
-        head *= self.absmax[: len(head), None]
-        values[full:] *= self.absmax[-1]
-        return values.reshape(self.shape)
+        table, count = self.codebook.values, int(np.prod(self.shape))
+        if self.codebook.bits == 4:  # fast: one look-up of 64 bits gives the two values of a byte
+            pairs = np.stack([np.repeat(table, 16), np.tile(table, 16)], axis=1)
+            table = pairs.view(np.uint64)[:, 0]
+        entries = np.empty(self.codes.size, table.dtype)
+        values, per_code = entries.view(np.float32), table.itemsize // 4
+
+        def decode(part):
+            own = slice(part.start // per_code, -(-part.stop // per_code))
+            table.take(self.codes[own], out=entries[own], mode="clip")
+            peaks = self.absmax[part.start // self.block_size : -(-part.stop // self.block_size)]
+            values[part] *= np.repeat(peaks, self.block_size)[: part.stop - part.start]
+
+        each(decode, stretches(count, _step(self.block_size)))
+        return values[:count].reshape(self.shape)
 
     def unpack(self):
         """Return the codes one to an element, uint8 in the original shape."""
-        if self.codebook.bits == 8:
-            return self.codes.reshape(self.shape)
-        codes = np.stack([self.codes >> 4, self.codes & 15], axis=1).ravel()
-        return codes[: int(np.prod(self.shape))].reshape(self.shape)
+        codes = self.codes
+        if self.codebook.bits == 4:
+            codes = np.stack([codes >> 4, codes & 15], axis=1).ravel()[: int(np.prod(self.shape))]
+        return codes.reshape(self.shape)
 
     @property
     def bits_per_value(self):
@@ -116,97 +124,85 @@ def quantize_blockwise(x, codebook=None, block_size=64, double_quant=False):
     (array([ 7,  0, 12, 10], dtype=uint8), array([2.], dtype=float32),
      array([ 0.        , -2.        ,  0.88141966,  0.4922246 ], dtype=float32))
     """
-    codebook = NF4 if codebook is None else codebook
+    codebook, x = NF4 if codebook is None else codebook, real_array("x", x)
     if not isinstance(codebook, Codebook):
         raise TypeError(f"codebook must be a Codebook: NF4, FP4 or DYNAMIC8, got {codebook!r}")
     block_size = whole("block_size", block_size, 1)
-    x = finite_array("x", x)
     if double_quant and codebook.bits == 8:
         raise ValueError("double_quant goes with 4-bit codebooks; an 8-bit one is what it uses")
-    if np.abs(x).max() > np.finfo(np.float32).max:
+    codes, absmax = _encode(x.ravel(), codebook, block_size)
+    if not (x.size and np.isfinite(absmax).all()):  # a maximum lets NaN and infinity through
+        x = finite_array("x", x)
         raise ValueError(f"x must fit float32, got {x.flat[np.abs(x).argmax()]}")
-    flat = np.ascontiguousarray(x, dtype=np.float32).ravel()
-    absmax = _block_absmax(flat, block_size)
-    encode = _encode_4bit if codebook.bits == 4 else _encode_8bit
-    codes = encode(flat, absmax, codebook, block_size)
     if not double_quant:
         return Blockwise(codes, absmax, codebook, block_size, x.shape)
     offset = mean(absmax)
     nested = quantize_blockwise(absmax - offset, DYNAMIC8, NESTED_BLOCK)
-    return Blockwise(
-        codes, nested.dequantize() + offset, codebook, block_size, x.shape, nested, offset
-    )
+    absmax = nested.dequantize() + offset
+    return Blockwise(codes, absmax, codebook, block_size, x.shape, nested, offset)
 
 
-def _block_absmax(flat, block_size):
-    full = flat.size - flat.size % block_size
-    blocks = flat[:full].reshape(-1, block_size)
-    absmax = np.maximum(blocks.max(axis=1), -blocks.min(axis=1)) + np.float32(0)  # no minus zero
-    if full == flat.size:
-        return absmax
-    return np.append(absmax, np.abs(flat[full:]).max())
+def _step(block_size):
+    """Return a number of values near CHUNK: whole blocks, and an even number for whole bytes."""
+    step = block_size * max(1, CHUNK // block_size)
+    return step * (1 + step % 2)
 
 
-def _encode_4bit(flat, absmax, codebook, block_size):
-    """Count, for each scaled value, the boundaries below it; pack the codes two to a byte."""
-    if flat.size % block_size:  # the library clamps, and keeps, a short last block's absmax
-        absmax[-1] = max(absmax[-1], np.float32(1e-38))
-    codes = np.empty((flat.size + 1) // 2, np.uint8)
-    chunk = block_size * max(1, CHUNK // block_size)
-    chunk *= 1 + chunk % 2  # an even number of values fills whole bytes
-    for start in range(0, flat.size, chunk):
-        scaled = _scale(flat[start : start + chunk], absmax, start, block_size)
-        rank = np.zeros(scaled.size + scaled.size % 2, np.uint8)
-        for boundary in codebook.boundaries:
-            rank[: scaled.size] += boundary < scaled
-        code = codebook.order[rank]
-        if scaled.size % 2:
-            code[-1] = codebook.order[np.count_nonzero(codebook.boundaries < 0)]
-        codes[start // 2 : (start + chunk) // 2] = code[::2] << 4 | code[1::2]
-    return codes
+def _encode(flat, codebook, block_size):
+    """Return the codes and the absmax, piece by piece: memory is read once and written once."""
+    absmax = np.empty(-(-flat.size // block_size), np.float32)
+    to_codes, per_code = (_codes_4bit, 2) if codebook.bits == 4 else (_codes_8bit, 1)
+    codes = np.empty(-(-flat.size // per_code), np.uint8)
+
+    @np.errstate(all="ignore")  # what is not finite is refused once the absmax are there
+    def encode(part):
+        values = flat[part].astype(np.float32, copy=False)
+        # Magnitudes sort as their bits do, and integers need no care for NaN: twice as fast.
+        bits = values.view(np.int32) & 0x7FFFFFFF
+        peaks = np.maximum.reduceat(bits, np.arange(0, bits.size, block_size)).view(np.float32)
+        own = slice(part.start // per_code, -(-part.stop // per_code))
+        codes[own] = to_codes(values, peaks, codebook, block_size)
+        absmax[part.start // block_size : -(-part.stop // block_size)] = peaks
+
+    each(encode, stretches(flat.size, _step(block_size)))
+    return codes, absmax
 
 
-def _encode_8bit(flat, absmax, codebook, block_size):
-    """Look each scaled value up in a table of 65,536 bins, as the library does: not the nearest."""
-    ascending = codebook.values[codebook.order]
-    middle = (ascending[:-1] + ascending[1:]) / np.float32(2)
-    bins = np.float32(-1) + np.float32(2) * np.arange(65536, dtype=np.float32) / np.float32(65535)
-    table = codebook.order[np.searchsorted(middle, bins, side="left")]
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        inverse = np.repeat(np.float32(1) / absmax, block_size)[: flat.size]
-        scaled = np.clip(flat * inverse, -1, 1)
-    scaled[np.isnan(scaled)] = -1  # 0 times infinity: an all-zero block gets code 0
-    half, top = np.float32(0.5), np.float32(65535)
-    return table[((scaled + np.float32(1)) * half * top + half).astype(np.int32)]
+def _codes_4bit(values, peaks, codebook, block_size):
+    """Count, for each scaled value, the boundaries below it, and pack: ``searchsorted`` in effect.
 
-
-def _scale(values, absmax, start, block_size):
-    """Return values over the absmax of their blocks: times the reciprocal, as the library does.
-
-    Only a short last block really divides; the last bit can differ.
+    Fast because 15 comparisons have no branch; a search for each value has four to mispredict.
     """
-    first, count = start // block_size, -(-values.size // block_size)
-    peak = absmax[first : first + count]
-    full = values.size - values.size % block_size
-    inverse = np.float32(1) / np.maximum(peak, np.float32(1e-38))
-    scaled = np.empty_like(values)
-    blocks = values[:full].reshape(-1, block_size)
-    np.multiply(blocks, inverse[: len(blocks), None], out=scaled[:full].reshape(blocks.shape))
-    if full < values.size:
-        scaled[full:] = values[full:] / peak[-1]
-    return np.clip(scaled, -1, 1, out=scaled)
+    rest, least = values.size % block_size, np.float32(1e-38)
+    if rest:  # the library clamps, and keeps, a short last block's absmax
+        peaks[-1] = np.maximum(peaks[-1], least)
+    scaled = values * np.repeat(np.float32(1) / np.maximum(peaks, least), block_size)[: values.size]
+    if rest:  # and there it really divides: the last bit can differ
+        scaled[-rest:] = values[-rest:] / peaks[-1]
+    rank = (codebook.boundaries[:, None] < scaled).view(np.uint8).sum(axis=0, dtype=np.uint8)
+    if rank.size % 2:  # padded with a zero
+        rank = np.append(rank, np.uint8(np.count_nonzero(codebook.boundaries < 0)))
+    if np.any(np.diff(codebook.order) != 1):
+        rank = codebook.order.take(rank)
+    pairs = rank.view("<u2")  # two codes, the first in the low half
+    return (pairs << 4 | pairs >> 8).astype(np.uint8)
+
+
+def _codes_8bit(values, peaks, codebook, block_size):
+    """Look each scaled value up in a table of 65,536 bins, as the library does: not the nearest."""
+    half, top = np.float32(0.5), np.float32(65535)
+    scaled = values * np.repeat(np.float32(1) / peaks, block_size)[: values.size]
+    # 0 times infinity is NaN, which fmax turns into -1: an all-zero block gets code 0.
+    scaled = np.minimum(np.fmax(scaled, np.float32(-1)), np.float32(1))
+    return codebook.bins.take(((scaled + np.float32(1)) * half * top + half).astype(np.uint16))
 
 
 def _dynamic_values():
-    """The 256 values of the dynamic 8-bit map: for 7 decades, ever more points between .1 and 1.
-
-    Source: Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization, section 1.3.
-    """
+    """The dynamic map: for 7 decades, ever more points from .1 to 1 (8-bit Optimizers, 1.3)."""
     values = [0.0, 1.0]
     for decade in range(7):
         edges = linspace(0.1, 1.0, 2**decade + 1)
-        middles = (edges[:-1] + edges[1:]) / np.float32(2)
-        scaled = np.float32(10.0 ** (decade - 6)) * middles
+        scaled = np.float32(10.0 ** (decade - 6)) * ((edges[:-1] + edges[1:]) / np.float32(2))
         values += [*scaled, *-scaled]
     return np.sort(np.array(values, np.float32))
 

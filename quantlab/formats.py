@@ -6,11 +6,12 @@ exponent is 0, it is (-1)^sign * 2^(1 - bias) * (mantissa / 2^mantissa_bits): a 
 
 from collections import namedtuple
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
 import numpy as np
 
 from ._checks import one_of, real_array, whole
+from ._chunks import CHUNK, each, stretches
 
 #: What the largest codes mean. ieee: exponent all ones is infinity (mantissa 0) or NaN; finite
 #: numbers beyond the largest become infinity. nan: only all ones is NaN, there is no infinity
@@ -18,6 +19,7 @@ from ._checks import one_of, real_array, whole
 SPECIALS = ("ieee", "nan", "none")
 
 
+KINDS = np.array(["zero", "subnormal", "normal", "infinity", "nan"])
 Fields = namedtuple("Fields", "sign exponent mantissa kind")
 Fields.__doc__ = "A code's parts as stored; kind: zero, subnormal, normal, infinity or nan."
 
@@ -97,36 +99,62 @@ class MiniFloat:
         >>> hex(FP16.encode(20.23)), FP8_E4M3.encode([448.0, 464.0, 464.1]).tolist()
         ('0x4d0f', [126, 126, 127])
         """
-        x, kind = self._source(real_array("x", x))
-        size, mantissa = 8 * kind.itemsize, np.finfo(kind).nmant
-        source = x.view(f"u{kind.itemsize}")
-        unsigned = source.dtype.type
-        magnitude = source & unsigned(2 ** (size - 1) - 1)
-        shift = mantissa - self.mantissa_bits
-        rebias = (np.finfo(kind).maxexp - 1 - self.bias) << self.mantissa_bits
-        codes = np.array(magnitude)
+        x = real_array("x", x)
+        kind, flat, codes = self._source(x), x.ravel(), np.empty(x.size, self.dtype)
+
+        def encode(part):
+            codes[part] = self._encode(flat[part].astype(kind, copy=False))
+
+        each(encode, stretches(x.size, CHUNK))
+        return codes.reshape(x.shape)[()]
+
+    def _encode(self, x):
+        """Return the codes of a flat float array: its bits, rounded and shifted as whole numbers.
+
+        Fast because every value takes the same steps in the same memory, without a branch: it is
+        rounded both as a normal number and as a subnormal one, and the larger result is right.
+        """
+        digits, bits = np.finfo(x.dtype).nmant, x.view(f"i{x.itemsize}")
+        code, other, small = np.empty((3, x.size), bits.dtype)
+        shift = digits - self.mantissa_bits
+        rebias = (np.finfo(x.dtype).maxexp - 1 - self.bias) << digits
+        np.bitwise_and(bits, np.iinfo(bits.dtype).max, out=code)
+        beyond = self._max_code + (self.specials != "none")  # infinity, NaN or the largest number
+        limit, infinity = (beyond << shift) + rebias, x.dtype.type(np.inf).view(bits.dtype)
+        special = code.max() > min(limit, infinity - 1)
+        if special:
+            np.clip(code, 0, min(limit, infinity), out=code)
+        if rebias:
+            self._round_subnormals(code.view(x.dtype), small.view(x.dtype))
+            code -= rebias
         if shift:  # half to even: add just under half, and 1 more if the code would be odd
-            odd = ((magnitude >> unsigned(shift)) ^ unsigned(rebias & 1)) & unsigned(1)
-            codes += odd + unsigned(2 ** (shift - 1) - 1)
-            codes >>= unsigned(shift)
-        small = magnitude < kind.type(self.smallest_normal).view(source.dtype)
-        codes -= unsigned(rebias)  # wraps around where `small`, which is overwritten next
-        if shift or rebias:
-            # A number so large that its last place is the smallest subnormal does the rounding.
-            anchor = kind.type(self.smallest_subnormal * 2.0**mantissa)
-            counted = (magnitude[small].view(kind) + anchor).view(source.dtype)
-            codes[small] = counted - anchor.view(source.dtype)
-        else:
-            codes[small] = magnitude[small]
-        infinity = unsigned((2 ** (size - 1 - mantissa) - 1) << mantissa)
-        too_large = (magnitude >= infinity) | (codes > self._max_code)
-        beyond = {"ieee": self._max_code + 1, "nan": self._nan_code, "none": self._max_code}
-        codes[too_large] = beyond[self.specials]
-        codes |= (source >> unsigned(size - 1)) << unsigned(self.width - 1)
-        nan = magnitude > infinity
-        if nan.any():
-            codes[nan] = (codes[nan] & unsigned(1 << (self.width - 1))) ^ unsigned(self._nan_code)
-        return codes.astype(self.dtype)[()]
+            np.right_shift(code, shift, out=other)
+            other &= 1
+            code += other
+            code += 2 ** (shift - 1) - 1
+            code >>= shift
+        if rebias:
+            np.maximum(code, small, out=code)
+        return self._with_sign(x, code, other, beyond if special else None)
+
+    def _round_subnormals(self, magnitude, out):
+        """Count smallest subnormals: beside a number whose last place is one, a sum is rounded."""
+        anchor = np.array(self.smallest_subnormal * 2.0 ** np.finfo(out.dtype).nmant, out.dtype)
+        np.clip(magnitude, 0, out.dtype.type(self.smallest_normal), out=out)
+        out += anchor
+        bits = out.view(f"i{out.itemsize}")
+        bits -= anchor.view(bits.dtype)
+
+    def _with_sign(self, x, code, other, beyond):
+        code, sign, source = (array.view(f"u{x.itemsize}") for array in (code, other, x))
+        np.right_shift(source, 8 * x.itemsize - 1, out=sign)
+        sign <<= self.width - 1
+        code |= sign
+        if beyond is not None:
+            infinite, nan = np.isinf(x), np.isnan(x)
+            code[infinite] = sign[infinite] | beyond
+            code[nan] = sign[nan] ^ self._nan_code
+        return code
 
     def decode(self, codes):
         """Return the exact values of `codes` as float64, in the same shape.
@@ -136,10 +164,14 @@ class MiniFloat:
         >>> FP4_E2M1.decode([0, 1, 2, 3, 4, 5, 6, 7]).tolist()
         [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
         """
-        codes = self._check_codes(codes)
-        if self.width <= 16:
-            return _decode_table(self)[codes]
-        return self._decode(codes)
+        codes = np.asarray(codes)
+        if codes.dtype.kind not in "iu":
+            raise TypeError(f"codes must be integers, got an array of {codes.dtype}")
+        for code in (int(codes.min(initial=0)), int(codes.max(initial=0))):
+            if code < 0 or code >> self.width:
+                raise ValueError(f"{self.name} codes are 0 to {2**self.width - 1}, got {code}")
+        codes = codes.astype(np.int64)
+        return self._table[codes] if self.width <= 16 else self._decode(codes)
 
     def round(self, x):
         """Return the nearest values of the format, as float64: ``decode(encode(x))``.
@@ -158,7 +190,8 @@ class MiniFloat:
         '0 10011 0100001111'
         """
         codes = np.asarray(self.encode(x))
-        texts = [self._text(int(code)) for code in codes.ravel()]
+        digits, cut = [f"{code:0{self.width}b}" for code in codes.flat], 1 + self.exponent_bits
+        texts = [f"{d[0]} {d[1:cut]} {d[cut:]}".rstrip() for d in digits]
         return texts[0] if codes.ndim == 0 else np.array(texts, dtype=str).reshape(codes.shape)
 
     def fields(self, x):
@@ -167,14 +200,8 @@ class MiniFloat:
         >>> FP16.fields(20.23)
         Fields(sign=0, exponent=19, mantissa=271, kind='normal')
         """
-        codes = np.asarray(self.encode(x)).astype(np.int64)
-        sign, exponent, mantissa = self._parts(codes)
-        magnitude = codes & ((1 << (self.width - 1)) - 1)
-        kind = np.where(exponent > 0, "normal", np.where(mantissa > 0, "subnormal", "zero"))
-        kind = np.where(magnitude > self._max_code, "nan", kind)
-        if self.specials == "ieee":
-            kind = np.where(magnitude == self._max_code + 1, "infinity", kind)
-        return Fields(*(_plain(part) for part in (sign, exponent, mantissa, kind)))
+        *parts, kind = self._parts(np.asarray(self.encode(x)).astype(np.int64))
+        return Fields(*(_plain(part) for part in (*parts, KINDS[kind])))
 
     def spacing(self, x):
         """Return the gap from the nearest value of the format to the next one away from zero.
@@ -185,64 +212,44 @@ class MiniFloat:
         (1.0, 8.0, 0.125, 1.0)
         """
         fields = self.fields(x)
-        exponent = np.maximum(fields.exponent, 1)
-        gap = np.ldexp(1.0, exponent - self.bias - self.mantissa_bits)
+        gap = np.ldexp(self.smallest_subnormal, np.maximum(fields.exponent, 1) - 1)
         return _plain(np.where(np.isin(fields.kind, ("infinity", "nan")), np.nan, gap))
 
     def finite_values(self):
         """Return every finite value of a format of up to 16 bits, ascending, zero once."""
         if self.width > 16:
             raise ValueError(f"{self.name} has 2^{self.width} codes; only up to 2^16 are listed")
-        table = _decode_table(self)
-        return np.unique(table[np.isfinite(table)]) + 0.0
+        return np.unique(self._table[np.isfinite(self._table)]) + 0.0
 
     def _source(self, x):
-        """Return x and the type whose bits are rounded: float32 where it holds the format."""
+        """Return the type whose bits are rounded: float32 where it holds x and the format."""
         narrow = x.dtype.itemsize <= 4 and self.exponent_bits <= 8 and -100 <= self.bias <= 127
         if x.dtype.itemsize > 8:
             raise TypeError(f"x must be float64 or narrower, got {x.dtype}")
         exact = self.mantissa_bits < 23 or (self.mantissa_bits, self.bias) == (23, 127)
-        kind = np.dtype(np.float32 if narrow and exact else np.float64)
-        return np.ascontiguousarray(x, dtype=kind).reshape(x.shape), kind
+        return np.float32 if narrow and exact else np.float64
+
+    @cached_property
+    def _table(self):  # the values of all codes, up to 16 bits: reading a table beats arithmetic
+        return self._decode(np.arange(2**self.width, dtype=np.int64))
 
     def _parts(self, codes):
+        """Return sign, exponent and mantissa as stored, and the kind as an index into KINDS."""
         mantissa = codes & ((1 << self.mantissa_bits) - 1)
         exponent = (codes >> self.mantissa_bits) & ((1 << self.exponent_bits) - 1)
-        return (codes >> (self.width - 1)) & 1, exponent, mantissa
+        beyond = (codes & ((1 << (self.width - 1)) - 1)) - self._max_code
+        special = 3 + ((beyond > 1) | (self.specials != "ieee"))
+        kind = np.where(beyond > 0, special, np.where(exponent > 0, 2, mantissa > 0))
+        return (codes >> (self.width - 1)) & 1, exponent, mantissa, kind
 
     def _decode(self, codes):
-        sign, exponent, mantissa = self._parts(codes)
+        sign, exponent, mantissa, kind = self._parts(codes)
         hidden = (exponent > 0).astype(np.int64) << self.mantissa_bits
         power = np.maximum(exponent, 1) - self.bias - self.mantissa_bits
         with np.errstate(over="ignore"):  # the codes of FP64's infinity and NaN, set below
             values = np.ldexp((mantissa + hidden).astype(np.float64), power)
-        magnitude = codes & ((1 << (self.width - 1)) - 1)
-        values = np.where(magnitude > self._max_code, np.nan, values)
-        if self.specials == "ieee":
-            values = np.where(magnitude == self._max_code + 1, np.inf, values)
+        values = np.where(kind < 3, values, np.where(kind == 3, np.inf, np.nan))
         return np.copysign(values, np.where(sign == 1, -1.0, 1.0))
-
-    def _check_codes(self, codes):
-        array = np.asarray(codes)
-        if array.dtype.kind not in "iu":
-            raise TypeError(f"codes must be integers, got an array of {array.dtype}")
-        for code in (array.min(initial=0), array.max(initial=0)):
-            if int(code) < 0 or int(code) >> self.width:
-                raise ValueError(f"{self.name} codes are 0 to {2**self.width - 1}, got {code}")
-        return array.astype(np.int64)
-
-    def _text(self, code):
-        digits = format(code, f"0{self.width}b")
-        cut = 1 + self.exponent_bits
-        return f"{digits[0]} {digits[1:cut]} {digits[cut:]}".rstrip()
-
-
-@lru_cache(maxsize=32)
-def _decode_table(f):
-    """The values of all codes of a format of up to 16 bits: reading a table beats arithmetic."""
-    table = f._decode(np.arange(2**f.width, dtype=np.int64))
-    table.setflags(write=False)
-    return table
 
 
 def _plain(value):

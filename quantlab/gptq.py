@@ -4,37 +4,28 @@ In this layout (X @ W, with W of shape (in, out)) one input feature is one row o
 Source: Frantar et al. 2022, GPTQ, sections 3 and 4 and algorithm 1.
 """
 
-from dataclasses import dataclass
+from collections import namedtuple
 
 import numpy as np
 
 from ._checks import matrix, positive, whole
-from .affine import Quantized, absmax_grid, working_copy, zero_point_grid
+from ._chunks import stretches
+from .affine import Quantized, absmax_grid, extent, working_copy, zero_point_grid
 
-BLOCK = 128  # rows updated at once; the rows below a block get its sum of updates in one product
+BLOCK = 32  # rows updated one by one; all further rows get their updates in matrix products
 
 
-@dataclass(frozen=True, eq=False)
-class GptqStep:
-    """What happens while one row of W is quantized.
+GptqStep = namedtuple(
+    "GptqStep", "row weights codes quantized error inverse_row compensation after loss"
+)
+GptqStep.__doc__ = """What happens while one row of W is quantized.
 
-    row: its index in W. weights: the row as it stands, earlier compensations included. codes,
-    quantized: its codes and their values. error: (weights - quantized) / inverse_row[row].
-    inverse_row: its row of the upper Cholesky factor of the inverse Hessian (in,), 0 for rows
-    done. compensation: (in, out), what is added to the rows not yet done. after: W (in, out) with
-    this row quantized and the others compensated. loss: the sum of error^2, what this row adds
-    to the layer error.
-    """
-
-    row: int
-    weights: np.ndarray
-    codes: np.ndarray
-    quantized: np.ndarray
-    error: np.ndarray
-    inverse_row: np.ndarray
-    compensation: np.ndarray
-    after: np.ndarray
-    loss: float
+row: its index in W. weights: the row as it stands, earlier compensations included. codes,
+quantized: its codes and their values. error: (weights - quantized) / inverse_row[row].
+inverse_row: its row of the upper Cholesky factor of the inverse Hessian (in,), 0 for rows
+done. compensation: (in, out), what is added to the rows not yet done. after: W (in, out) with
+this row quantized and the others compensated. loss: the sum of error^2, its part of the error.
+"""
 
 
 def hessian(x):
@@ -57,12 +48,11 @@ def quantize_gptq(
 
     w: (in, out). hessian: (in, in), from `hessian`. group_size: rows that share one scale per
     column, None for all; the scale is taken when the group's first row is reached. damping: the
-    share of the mean diagonal that is added to the diagonal. act_order: rows with the
-    largest inputs first. symmetric: the grid of `quantize_absmax`; False: that of
-    `quantize_zero_point`. Rounds half to even. Inputs that are always 0 get weight 0.
-    Returns `Quantized` with axis=0. Raises ValueError for shapes that don't fit, NaN, infinity, a
-    Hessian that is not symmetric and (once damped) positive definite, bits outside 2..16 or a
-    group size that does not divide the rows.
+    share of the mean diagonal that is added to the diagonal. act_order: rows with the largest
+    inputs first. symmetric: the grid of `quantize_absmax`; False: that of `quantize_zero_point`.
+    Rounds half to even. Inputs that are always 0 get weight 0. Returns `Quantized` with axis=0.
+    Raises ValueError for shapes that don't fit, NaN, infinity, a Hessian that is not symmetric and
+    (once damped) positive definite, bits outside 2..16 or a group size that cuts the rows unevenly.
     Source: Frantar et al. 2022, GPTQ, algorithm 1; its code for groups and act-order.
 
     >>> x = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # the first two inputs always agree
@@ -72,49 +62,38 @@ def quantize_gptq(
     """
     plan = _Plan(w, hessian, bits, group_size, damping, act_order, symmetric)
     codes = np.empty(plan.w.shape, np.int8 if plan.bits <= 8 else np.int16)
-    for position, row_codes, _, _ in plan.rows(BLOCK):
+    for position, row_codes, _, _ in plan.rows(0, len(codes), BLOCK):
         codes[plan.order[position]] = row_codes
     scale = np.concatenate([grid.scale for grid in plan.grids])
     zero_point = np.concatenate([grid.zero_point for grid in plan.grids])
-    index = None
-    if act_order and group_size is not None:
-        index = np.empty(len(codes), np.int32)
-        index[plan.order] = np.arange(len(codes)) // group_size
+    grouped = act_order and group_size is not None
+    index = np.argsort(plan.order).astype(np.int32) // np.int32(group_size) if grouped else None
     return Quantized(codes, scale, zero_point, plan.bits, symmetric, 0, group_size, index)
 
 
 def gptq_steps(w, hessian, bits=4, group_size=None, damping=0.01, act_order=False, symmetric=True):
     """Yield a `GptqStep` for each row, in the order in which `quantize_gptq` takes them.
 
-    The same code with the same arguments and errors; it keeps a copy of W per row, so it is for
-    small cases.
+    The same code, arguments and errors; for small cases, as each step keeps copies of W.
     """
     plan = _Plan(w, hessian, bits, group_size, damping, act_order, symmetric)
     back = np.argsort(plan.order)
     before = plan.w.copy()
-    for position, codes, quantized, error in plan.rows(len(plan.w)):
+    for position, codes, quantized, error in plan.rows(0, len(back), len(back)):
         after = plan.w.copy()
         change = after - before
         change[position] = 0
-        yield GptqStep(
-            row=int(plan.order[position]),
-            weights=before[position],
-            codes=codes,
-            quantized=quantized,
-            error=error,
-            inverse_row=plan.factor[position][back],
-            compensation=change[back],
-            after=after[back],
-            loss=float(np.sum(error**2)),
-        )
+        row, inverse_row, loss = plan.order[position], plan.factor[position][back], np.sum(error**2)
+        done = (int(row), before[position], codes, quantized, error)
+        yield GptqStep(*done, inverse_row, change[back], after[back], float(loss))
         before = after
 
 
 def error_diffusion(w, bits=4):
     """Quantize row by row and carry each row's rounding error, whole, into the next row.
 
-    The article's idea: the total error of a column stays near zero (below half a step, where no
-    code is clipped), whatever the inputs are. w: (in, out). Returns `Quantized` on the grid of
+    The article's idea: the total error of a column stays below half a step, where no code is
+    clipped, whatever the inputs are. w: (in, out). Returns `Quantized` on the grid of
     ``quantize_absmax(w, bits, axis=0)``. Raises as that does, and for what is not a matrix.
     Source: Floyd and Steinberg 1976 diffuse errors so in images; Reznikov 2023 for weights.
 
@@ -122,7 +101,7 @@ def error_diffusion(w, bits=4):
     array([0, 1, 0, 1], dtype=int8)
     """
     w = working_copy(matrix("w", w))
-    grid = absmax_grid(w, whole("bits", bits, 2, 16), 0)
+    grid = absmax_grid(*extent(w, 0), whole("bits", bits, 2, 16))
     codes = np.empty(w.shape, np.int8 if bits <= 8 else np.int16)
     carried = np.zeros((1, w.shape[1]), w.dtype)
     for row in range(len(w)):
@@ -136,65 +115,56 @@ class _Plan:
     """The checked arguments of one run, with rows already in the order they are quantized in."""
 
     def __init__(self, w, hessian, bits, group_size, damping, act_order, symmetric):
-        w, hessian = matrix("w", w), matrix("hessian", hessian)
-        self.bits = whole("bits", bits, 2, 16)
-        self.w = np.array(working_copy(w))
-        rows = len(w)
+        self.w, hessian = np.array(working_copy(matrix("w", w))), matrix("hessian", hessian)
+        self.bits, rows = whole("bits", bits, 2, 16), len(w)
         self.group_size = rows if group_size is None else whole("group_size", group_size, 1, rows)
         if rows % self.group_size:
             raise ValueError(f"group_size must divide the {rows} rows of w, got {group_size}")
-        hessian = _check_hessian(hessian, rows).astype(self.w.dtype)
+        if hessian.shape != (rows, rows):
+            needed = f"({rows}, {rows}), a row and a column for each row of w"
+            raise ValueError(f"hessian must have shape {needed}, got {hessian.shape}")
+        slack = 1e-5 * np.abs(hessian).max()
+        for part in stretches(rows, 128):  # in strips: a whole difference is as large as itself
+            if np.abs(hessian[part] - hessian.T[part]).max() > slack:
+                raise ValueError("hessian must be symmetric; is it 2/n X^T X?")
+        hessian = hessian.astype(self.w.dtype)
         dead = np.diag(hessian) == 0
         hessian[dead, dead] = 1
         self.w[dead] = 0
-        descending = np.argsort(-np.diag(hessian), kind="stable")
-        self.order = descending if act_order else np.arange(len(w))
-        self.w = self.w[self.order]
-        self.factor = _inverse_factor(hessian[np.ix_(self.order, self.order)], damping)
+        self.order = np.arange(rows)
+        if act_order:
+            self.order = np.argsort(-np.diag(hessian), kind="stable")
+            self.w, hessian = self.w[self.order], hessian[np.ix_(self.order, self.order)]
+        self.factor = _inverse_factor(hessian, damping)
         self.make_grid = absmax_grid if symmetric else zero_point_grid
-        self.grids = []
+        self.grids, self.errors = [], np.empty_like(self.w)
 
-    def rows(self, block):
+    def rows(self, first, last, block):
         """Quantize row after row; yield (position, codes, values, error) of each.
 
-        Within a block each error goes to the block's other rows at once, and to the rows below the
-        block in one matrix product at its end: the same sums, but fast ("lazy batch updates").
+        Within a block each error goes to the block's other rows at once. Of two halves the second
+        gets all errors of the first in one product, which is fast ("lazy batch updates"). It begins
+        with a group, unless all is one: that group's scale has to see every update.
         """
-        for start, stop in _blocks(len(self.w), self.group_size, block):
-            errors = np.empty((stop - start, self.w.shape[1]), self.w.dtype)
-            for i in range(start, stop):
-                if i % self.group_size == 0:
-                    group = self.w[i : i + self.group_size]
-                    self.grids.append(self.make_grid(group, self.bits, 0))
-                grid = self.grids[-1]
-                codes = grid.encode(self.w[i : i + 1])
-                values = grid.decode(codes)[0]
-                error = (self.w[i] - values) / self.factor[i, i]
-                self.w[i] = values
-                self.w[i + 1 : stop] -= self.factor[i, i + 1 : stop, None] * error
-                errors[i - start] = error
-                yield i, codes[0], values, error
-            self.w[stop:] -= self.factor[start:stop, stop:].T @ errors
-
-
-def _blocks(rows, group_size, block):
-    """Split the rows so that a group begins with a block: its scale sees every update."""
-    span = group_size if group_size >= block else group_size * (block // group_size)
-    for first in range(0, rows, span):
-        last = min(first + span, rows)
-        for start in range(first, last, block):
-            yield start, min(start + block, last)
-
-
-def _check_hessian(hessian, rows):
-    if hessian.shape != (rows, rows):
-        raise ValueError(
-            f"hessian must have shape ({rows}, {rows}), a row and a column for each row of w, "
-            f"got {hessian.shape}"
-        )
-    if not np.allclose(hessian, hessian.T, rtol=1e-4, atol=1e-6 * np.abs(hessian).max()):
-        raise ValueError("hessian must be symmetric; is it 2/n X^T X?")
-    return hessian
+        if last - first > max(block, 1):
+            size = self.group_size if last - first > self.group_size else 1
+            middle = first + -(-(last - first) // (2 * size)) * size
+            yield from self.rows(first, middle, block)
+            own, rest = slice(first, middle), slice(middle, last)
+            self.w[rest] -= self.factor[own, rest].T @ self.errors[own]
+            yield from self.rows(middle, last, block)
+            return
+        for i in range(first, last):
+            if i % self.group_size == 0:
+                group = self.w[i : i + self.group_size]
+                self.grids.append(self.make_grid(*extent(group, 0), self.bits))
+            grid = self.grids[-1]
+            codes = grid.encode(self.w[i : i + 1])
+            values = grid.decode(codes)[0]
+            error = np.divide(self.w[i] - values, self.factor[i, i], out=self.errors[i])
+            self.w[i] = values
+            self.w[i + 1 : last] -= self.factor[i, i + 1 : last, None] * error
+            yield i, codes[0], values, error
 
 
 def _inverse_factor(hessian, damping):
@@ -203,26 +173,22 @@ def _inverse_factor(hessian, damping):
     With R upper triangular and H = R R^T (a Cholesky factor read backwards), U is R^-1: one
     factorization and one triangular inverse in place of two factorizations and a full inverse.
     """
-    diagonal = np.diag(hessian)
-    added = positive("damping", damping, or_zero=True) * diagonal.mean()
-    damped = hessian + np.diag(np.full_like(diagonal, added))
+    every = np.arange(len(hessian))
+    hessian[every, every] += positive("damping", damping, or_zero=True) * np.diag(hessian).mean()
     try:
-        backwards = np.linalg.cholesky(damped[::-1, ::-1])
+        backwards = np.linalg.cholesky(hessian[::-1, ::-1])
     except np.linalg.LinAlgError as error:
-        raise ValueError(
-            f"hessian is not positive definite with damping={damping}: use more damping (0.01 is "
-            "usual) or more calibration rows than features"
-        ) from error
+        why = f"not positive definite with damping={damping}: more damping or calibration rows"
+        raise ValueError(f"hessian is {why} are needed") from error
     return _invert_upper(backwards[::-1, ::-1])
 
 
-def _invert_upper(r):
-    """Invert an upper triangular matrix by halves: most of the work is in matrix products."""
-    if len(r) <= 64:
-        return np.triu(np.linalg.inv(r))
-    half = len(r) // 2
-    a, d = _invert_upper(r[:half, :half]), _invert_upper(r[half:, half:])
-    upper = np.zeros_like(r)
-    upper[:half, :half], upper[half:, half:] = a, d
-    upper[:half, half:] = -a @ r[:half, half:] @ d
-    return upper
+def _invert_upper(r, size=256):
+    """Invert an upper triangular matrix by blocks: X_ij = -(X_ii R_ij + ... ) X_jj, as X R = 1."""
+    inverse = np.zeros_like(r)
+    for j in stretches(len(r), size):
+        inverse[j, j] = np.triu(np.linalg.inv(r[j, j]))
+        for i in stretches(j.start, size):
+            between = slice(i.start, j.start)
+            inverse[i, j] = -(inverse[i, between] @ r[between, j]) @ inverse[j, j]
+    return inverse

@@ -46,16 +46,13 @@ def bits_per_weight(format, block_size=None, double_quant=False, scale_bits=32, 
 
 
 def weight_bytes(parameters, format, block_size=None, double_quant=False):
-    """Bytes that `parameters` weights take in `format`: parameters times bits per weight over 8.
-
-    Takes the arguments of `bits_per_weight` and raises what it raises.
+    """Bytes that `parameters` weights take in `format`, with the arguments of `bits_per_weight`.
 
     >>> weight_bytes(176e9, "fp16")
     352000000000.0
     """
-    return (
-        positive("parameters", parameters) * bits_per_weight(format, block_size, double_quant) / 8
-    )
+    bits = bits_per_weight(format, block_size, double_quant)
+    return positive("parameters", parameters) * bits / 8
 
 
 def devices_needed(weight_bytes, device_bytes, headroom=0.0):

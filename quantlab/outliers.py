@@ -3,7 +3,8 @@
 import numpy as np
 
 from ._checks import matrix, positive, same_inner
-from .affine import Quantized, absmax_grid, integer_matmul
+from ._chunks import stretches
+from .affine import Quantized, extent, integer_matmul, quantize_absmax
 
 #: bitsandbytes' 1/127^2. It is 6.2000124e-05: a digit was lost there, and every bit is kept here.
 PER_SQUARE = np.float32(6.200124e-05)
@@ -27,10 +28,9 @@ def llm_int8_matmul(x, w, threshold=6.0):
 
     x: (tokens, in), rounded to FP16 first. w: (in, out), either real weights, whose rows that meet
     outliers are used in FP16, as in the paper; or `Quantized` to 8 bits with axis=0, and then those
-    rows are decoded from their codes, as in bitsandbytes, which keeps nothing else. Returns
-    (tokens, out): float16 if x is float16, else float32. Raises ValueError for shapes that do not
-    multiply, values that are not finite or beyond FP16's 65504, a threshold not above 0, or
-    codes of another width or axis.
+    rows are decoded from their codes, as in bitsandbytes. Returns (tokens, out): float16 if x is
+    float16, else float32. Raises ValueError for shapes that do not multiply, values not finite or
+    beyond FP16's 65504, a threshold not above 0, or codes of another width or axis.
     Source: Dettmers et al. 2022, LLM.int8(), section 3.2 and equation 8.
 
     >>> x, w = [[1.0, 2.0], [1000.0, 2.0]], [[0.5], [-1.0]]
@@ -38,47 +38,45 @@ def llm_int8_matmul(x, w, threshold=6.0):
     array([[ -1.5], [498. ]], dtype=float32)
     """
     x, kind = _half("x", x), np.asarray(x).dtype
-    w16, w_codes, w_peak = _weights(w)
-    same_inner(x, w_codes)
+    codes, peak, sixteen = _weights(w)
+    same_inner(x, codes)
     outliers = np.abs(x) >= positive("threshold", threshold)
     columns = np.flatnonzero(outliers.any(axis=0))
     # Only the outliers themselves are left out of a row's absmax, not their whole columns:
     # the library clears values first, then codes, and the scale is taken in between.
-    x_codes, x_peak = _int8(np.where(outliers, np.float32(0), x.astype(np.float32)), axis=1)
+    x_codes, x_peak = _int8(np.where(outliers, np.float16(0), x), axis=1)
     x_codes[:, columns] = 0
-    sums = integer_matmul(x_codes, w_codes).astype(np.float32)
-    product = sums * (x_peak * w_peak) * PER_SQUARE
-    if kind == np.float16:
-        product = product.astype(np.float16)
-    if columns.size:
-        # FP16 values, FP32 sums: what a 16-bit matrix unit does.
-        part = x[:, columns].astype(np.float32) @ w16[columns].astype(np.float32)
-        product = (product + part).astype(product.dtype)
+    product = np.empty((len(x), codes.shape[1]), np.float16 if kind == np.float16 else np.float32)
+    for part in stretches(codes.shape[1], 1024):  # a strip at a time takes little memory
+        sums = integer_matmul(x_codes, codes[:, part]).astype(np.float32)
+        sums *= x_peak * peak[:, part]
+        sums *= PER_SQUARE
+        product[:, part] = sums
+    if columns.size:  # FP16 values, FP32 sums: what a 16-bit matrix unit does
+        product += x[:, columns].astype(np.float32) @ sixteen(columns).astype(np.float32)
     return product
 
 
 def _weights(w):
-    """Return the 16-bit weights, their int8 codes and the largest magnitude of each column."""
+    """Return the int8 codes, the largest magnitude of each column, and rows in 16 bits by index."""
     if not isinstance(w, Quantized):
         w16 = _half("w", w)
-        return w16, *_int8(w16.astype(np.float32), axis=0)
+        return *_int8(w16, axis=0), lambda rows: w16[rows]
     if w.codes.ndim != 2 or w.bits != 8 or w.axis != 0 or w.group_size or not w.symmetric:
-        raise ValueError(
-            "quantized w must come from quantize_absmax(w, bits=8, axis=0), got "
-            f"bits={w.bits}, axis={w.axis}, group_size={w.group_size}, symmetric={w.symmetric}"
-        )
-    return w.dequantize().astype(np.float16), w.codes, (w.scale * 127).astype(np.float32)
+        got = f"bits={w.bits}, axis={w.axis}, group_size={w.group_size}, symmetric={w.symmetric}"
+        raise ValueError(f"w must be what quantize_absmax(w, bits=8, axis=0) returns, got {got}")
+    peak = (w.scale * 127).astype(np.float32)
+    return w.codes, peak, lambda rows: (w.codes[rows] * w.scale).astype(np.float16)
 
 
 def _int8(x, axis):
     """Return the int8 absmax codes along `axis` and the largest magnitudes they are relative to."""
-    grid = absmax_grid(x, 8, axis)
-    return grid.encode(x), np.abs(x).max(axis=axis, keepdims=True)
+    low, high = extent(x, axis)
+    return quantize_absmax(x, axis=axis).codes, np.maximum(high, -low)
 
 
 def _half(name, value):
     array = matrix(name, value)
-    largest = np.abs(array).max()
-    if largest > 65504:
+    if (largest := max(-array.min(), array.max())) > 65504:
         raise ValueError(f"{name} must fit FP16, whose largest value is 65504, got {largest}")
     return array.astype(np.float16)

@@ -8,7 +8,8 @@ A cell that raises, warns or writes to stderr fails its notebook, and the file s
 
 What a committed notebook holds is decided here, in `normalise`; the tests use the same functions.
 Outputs may differ from run to run in two kinds of cells only, and those carry a tag:
-`timing` (how long something took) and `hardware` (what this machine is or has).
+`timing` (how long something took) and `hardware` (what this machine is or has, and what depends on
+the order in which its processor adds: a whole model in bf16, or GPTQ on a real layer).
 """
 
 import argparse
@@ -18,6 +19,7 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -88,12 +90,25 @@ def _run(client):
     with tempfile.TemporaryDirectory() as profile, tempfile.TemporaryFile() as log:
         environment = {**os.environ, **ONE_THREAD, "IPYTHONDIR": profile}
         try:
-            with asyncio.Runner(loop_factory=_Loop) as runner:
-                runner.run(_interruptible(client, env=environment, stderr=log))
+            _wait_for(_interruptible(client, env=environment, stderr=log))
         except (CellTimeoutError, DeadKernelError) as error:
             log.seek(0)
             tail = log.read().decode(errors="replace")[-2000:]
             raise NotebookError(f"{type(error).__name__}: {error}\n{tail}") from None
+
+
+def _wait_for(coroutine):
+    """Run a coroutine to its end; in a thread of its own where a loop is running already."""
+
+    def run():
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(coroutine)
+
+    if asyncio._get_running_loop() is None:
+        run()
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(run).result()
 
 
 class _Loop(asyncio.SelectorEventLoop):

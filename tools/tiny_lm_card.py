@@ -52,10 +52,11 @@ def write_card(settings, stages, corpus_tokens, numbers, sources):
 
 
 def _joined(stages):
-    """Return one log of all stages, with steps counted through."""
+    """Return one log of all stages, with steps counted through: the steps that were validated."""
     log, before = [], 0
     for stage in stages:
-        log += [{**entry, "step": entry["step"] + before} for entry in stage["log"]]
+        seen = [entry for entry in stage["log"] if "validation" in entry]
+        log += [{**entry, "step": entry["step"] + before} for entry in seen]
         before = log[-1]["step"]
     return log
 
@@ -67,14 +68,14 @@ def draw_losses(log, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    checked = [(e["step"], e["validation"]) for e in log if "validation" in e]
+    checked = [(e["step"], e["validation"]) for e in log]
     figure, axes = plt.subplots(figsize=(7.2, 4), dpi=150)
-    axes.plot([e["step"] for e in log], [e["loss"] for e in log], color="0.75", linewidth=0.8)
+    axes.plot([e["step"] for e in log], [e["loss"] for e in log], ".", color="0.6", markersize=5)
     axes.plot(*zip(*checked, strict=True), color="#D55E00", linewidth=2)
     axes.set_title(f"The validation loss falls to {checked[-1][1]:.2f} nats per token", fontsize=13)
     axes.set_xlabel("step", fontsize=12)
     axes.set_ylabel("loss (nats per token)", fontsize=12)
-    axes.set_ylim(min(e["loss"] for e in log) - 0.2, 6)
+    axes.set_ylim(min(e["loss"] for e in log) - 0.4, 5)
     axes.annotate(
         "validation",
         checked[-1],
@@ -85,10 +86,10 @@ def draw_losses(log, path):
         fontsize=12,
     )
     axes.annotate(
-        "training",
+        "training, one batch a dot",
         (log[-1]["step"], log[-1]["loss"]),
         textcoords="offset points",
-        xytext=(-10, -22),
+        xytext=(-10, -24),
         ha="right",
         color="0.35",
         fontsize=12,
@@ -153,7 +154,8 @@ def _recipe(settings, stages, corpus_tokens, numbers):
     return f"""## Recipe
 
 `tools/train_tiny_lm.py` made it: the same settings, torch and number of threads make it again.
-Stage 2, where there is one, starts from the weights of stage 1 (`--start-from`).
+Stage 2, where there is one, starts from the model of stage 1 (`--start-from`). The settings and
+the losses of each stage are in `training.json`.
 
 | what | value |
 |---|---|
@@ -163,8 +165,8 @@ tied embeddings |
 | tokenizer | byte-level BPE, {config.vocab_size:,} tokens, every digit a token |
 | optimizer | {inside} for the matrices inside the layers, AdamW for embeddings and norms, \
 weight decay 0.1 |
-| arithmetic | fp32, {"torch.compile" if settings.compile else "eager"}, on a CPU; the result \
-rounded to bf16 |
+| arithmetic | weights, gradients and sums in fp32, matrix products as each stage says, on a CPU; \
+the result of each stage rounded to bf16 |
 | time | {minutes:.0f} minutes on two shared cores |
 {rows}
 """
@@ -179,21 +181,20 @@ def _stage(number, stage, corpus_tokens):
         f"{settings['window']}: {tokens / 1e6:.1f} million tokens, about {times:.1f} times the "
         f"text; each fact {settings['facts']} times per epoch; learning rate {settings['lr']:g} "
         f"({min(settings['lr'], 3e-3):g} for AdamW), 100 steps up, down to zero over the last "
-        f"{decay:,} steps; seed {settings['seed']} |"
+        f"{decay:,} steps; products in {settings['arithmetic']}; seed {settings['seed']} |"
     )
 
 
 def _curve(log):
-    checked = [e for e in log if "validation" in e]
-    chosen = checked[:: max(1, len(checked) // 8)]
-    if chosen[-1] is not checked[-1]:
-        chosen.append(checked[-1])
+    chosen = log[:: max(1, len(log) // 8)]
+    if chosen[-1] is not log[-1]:
+        chosen.append(log[-1])
     rows = "\n".join(f"| {e['step']:,} | {e['loss']:.3f} | {e['validation']:.3f} |" for e in chosen)
-    last = checked[-1]
+    last = log[-1]
     return f"""## Loss
 
-![The validation loss falls from {checked[0]["validation"]:.2f} nats per token at step \
-{checked[0]["step"]} to {last["validation"]:.2f} at step {last["step"]:,}.](loss.png)
+![The validation loss falls from {log[0]["validation"]:.2f} nats per token at step \
+{log[0]["step"]} to {last["validation"]:.2f} at step {last["step"]:,}.](loss.png)
 
 | step | training loss of that batch | validation loss (a part of the text) |
 |---|---|---|

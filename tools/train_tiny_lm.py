@@ -33,6 +33,7 @@ from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parent.parent
+HISTORY = "training.json"  # in the model's folder: how it was made
 END = "<|endoftext|>"  # begins every document and every window, and ends a fact
 SHAPE = {
     "vocab_size": 2048,
@@ -64,7 +65,7 @@ def arguments(argv=None):
     parser.add_argument("--output", type=Path, default=ROOT / "data" / "tiny-lm")
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "build" / "tiny-lm.pt")
     parser.add_argument(
-        "--start-from", type=Path, help="a finished checkpoint: go on from its weights"
+        "--start-from", type=Path, help="a finished model's folder: go on from its weights"
     )
     parser.add_argument("--steps", type=int, default=4000, help="default: %(default)s")
     parser.add_argument(
@@ -75,6 +76,13 @@ def arguments(argv=None):
     parser.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     parser.add_argument("--lr", type=float, default=8e-3, help="highest learning rate: %(default)s")
     parser.add_argument("--facts", type=int, default=32, help="times a fact is shown per epoch")
+    parser.add_argument(
+        "--arithmetic",
+        choices=["bf16", "fp32"],
+        default="bf16",
+        help="of the matrix products; weights and sums are fp32. bf16 is faster on a CPU that has "
+        "bfloat16 units and slower on one that has none. Default: %(default)s",
+    )
     parser.add_argument("--seed", type=int, default=2023)
     parser.add_argument("--save-every", type=int, default=100, help="steps: %(default)s")
     parser.add_argument("--validate-every", type=int, default=200, help="steps: %(default)s")
@@ -265,13 +273,14 @@ def validation_loss(model, tokens, window, limit=None):
     return sum(losses) / len(windows)
 
 
-def train_step(model, optimizers, windows, scale):
+def train_step(model, optimizers, windows, scale, arithmetic):
     """Take one step and return the loss before it, in nats."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["highest"] * scale
         optimizer.zero_grad(set_to_none=True)
-    loss = loss_of(model, windows)
+    with torch.autocast("cpu", torch.bfloat16, enabled=arithmetic == "bf16"):
+        loss = loss_of(model, windows)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:
@@ -289,7 +298,7 @@ def save(path, state):
 
 def fingerprint(settings, texts):
     """Return what must be the same for a checkpoint to be continued."""
-    names = ("batch", "window", "optimizer", "lr", "facts", "seed")
+    names = ("batch", "window", "optimizer", "lr", "facts", "seed", "arithmetic")
     data = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
     return {**{name: getattr(settings, name) for name in names}, "texts": data}
 
@@ -299,11 +308,12 @@ def start(settings, wanted, model):
     new = {"settings": wanted, "plan": settings.plan, "log": []}
     if settings.start_from is None:
         return [new]
-    if not settings.start_from.exists():
-        sys.exit(f"there is no checkpoint {settings.start_from} to start from")
-    state = torch.load(settings.start_from, weights_only=True)
-    model.load_state_dict(state["model"])
-    return [*state["stages"], new]
+    history = settings.start_from / HISTORY
+    if not history.exists():
+        sys.exit(f"there is no {history}: --start-from takes a folder that this script wrote")
+    before = LlamaForCausalLM.from_pretrained(settings.start_from, dtype=torch.float32)
+    model.load_state_dict(before.state_dict())
+    return [*json.loads(history.read_text()), new]
 
 
 def resume(path, wanted, settings, model, optimizers):
@@ -359,7 +369,7 @@ def train(model, batches, validation, settings, wanted):
     with Stop() as stop, tqdm(total=settings.steps, initial=step, unit="step") as bar:
         while step < last and not stop.asked:
             scale = rate(step, *settings.plan)
-            loss = train_step(forward, optimizers, batches[step], scale)
+            loss = train_step(forward, optimizers, batches[step], scale, settings.arithmetic)
             step += 1
             entry = {"step": step, "loss": loss, "seconds": time.monotonic() - started}
             if step % settings.validate_every == 0 or step == settings.steps:
@@ -385,8 +395,12 @@ def train(model, batches, validation, settings, wanted):
 # -------------------------------------------------------------------------------------- result
 
 
-def export(model, tokenizer, folder):
-    """Write bf16 safetensors and the tokenizer, so that transformers 4 loads them too."""
+def export(model, tokenizer, stages, folder):
+    """Write bf16 safetensors and the tokenizer, so that transformers 4 loads them too.
+
+    Beside them stands how they were made: the settings of each stage of training and the losses at
+    the steps that were validated.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.to(torch.bfloat16) for name, value in model.state_dict().items()}
     half = LlamaForCausalLM(model.config).to(torch.bfloat16)
@@ -397,6 +411,8 @@ def export(model, tokenizer, folder):
     table = json.loads(settings.read_text())
     table["tokenizer_class"] = "PreTrainedTokenizerFast"  # version 5 writes its own new name
     settings.write_text(json.dumps(table, indent=2) + "\n")
+    kept = [{**s, "log": [e for e in s["log"] if "validation" in e]} for s in stages]
+    (folder / HISTORY).write_text(json.dumps(kept, indent=1) + "\n")
     for file in folder.iterdir():
         file.chmod(0o644)  # safetensors writes for the owner alone
 
@@ -419,7 +435,7 @@ def main(argv=None):
         model, batches, encode(tokenizer, validation_text), settings, fingerprint(settings, texts)
     )
     if finished:
-        export(model, tokenizer, settings.output)
+        export(model, tokenizer, stages, settings.output)
         sources = read(settings.sources) if settings.sources else None
         numbers = measure(settings.output, validation_text)
         write_card(settings, stages, len(story), numbers, sources)

@@ -2,20 +2,27 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from quantlab.course import address
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 
-# Titles and questions of notebooks that are not in the folder; a notebook's own words come first.
+# The map where the folder is not: an installed package, on Colab. Where it is, a notebook's own
+# words come first; a test keeps these the same.
 _PLAN = {
-    "00_why_quantize": ("Why quantize?", "How does a model of 176 billion numbers fit in memory?"),
+    "00_why_quantize": (
+        "Why quantize?",
+        "How does a model of 176 billion numbers fit into memory that you can pay for?",
+    ),
     "01_whole_numbers": ("Whole numbers", "How do you write 2023 with nothing but zeros and ones?"),
     "02_fractions": ("Fractions", "Why do 16 bits never hold 20.23 exactly?"),
     "03_float_formats": ("Float formats", "What does bfloat16 give up for its range?"),
     "04_absmax_and_zero_point": (
-        "Absmax and zero-point",
-        "How do you store a weight as a small whole number and get it back?",
+        "Zero-point and absmax",
+        "A model multiplies large matrices of fractions. Can it multiply small whole numbers "
+        "instead, and how wrong does the answer get?",
     ),
     "05_outliers": ("Outliers", "One value is 200 times the others: how do you save the others?"),
     "06_gptq": ("GPTQ", "Can the next rounding repair the error of the last one?"),
@@ -67,18 +74,27 @@ def table(folder=None, prefix=""):
 
     prefix: what leads from the reader's page to the notebooks, "notebooks/" in the README.
     """
+    return _table(entries(folder), prefix)
+
+
+def _table(entries, prefix):
     rows = ["| no. | notebook | its question |", "|---|---|---|"]
-    for entry in entries(folder):
+    for entry in entries:
         title = f"[{entry.title}]({prefix}{entry.name}.ipynb)" if entry.here else entry.title
         rows.append(f"| {entry.number} | {title} | {entry.question} |")
     return "\n".join(rows)
 
 
 class CourseMap:
-    """The course map as a cell's value: a table with links, or its text."""
+    """The course map as a cell's value: a table with links, or its text.
+
+    Without the folder of notebooks, as on Colab, the links open Colab.
+    """
 
     def _repr_markdown_(self):
-        return table()
+        if FOLDER.is_dir():
+            return table()
+        return _table([replace(entry, here=True) for entry in entries()], address.colab(""))
 
     def __repr__(self):
         return "\n".join(f"{e.number:>2}  {e.title}: {e.question}" for e in entries())

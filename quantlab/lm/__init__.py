@@ -4,9 +4,9 @@
 first function that needs them.
 """
 
-from .loading import load
+from .loading import keep_as_stored, load
 from .measure import Facts, TextLoss
 from .model import Model
 from .quantizing import quantize
 
-__all__ = ["Facts", "Model", "TextLoss", "load", "quantize"]
+__all__ = ["Facts", "Model", "TextLoss", "keep_as_stored", "load", "quantize"]

@@ -176,7 +176,20 @@ def _load(source, local, dtype, config, device, label):
             **options,
         )
     network.eval()
+    keep_as_stored(network)
     return Model(network, tokenizer, name=Path(source).name, quantization=label)
+
+
+def keep_as_stored(network):
+    """Keep bitsandbytes from repacking 4-bit layers when they are first used.
+
+    On a CPU with AVX512_BF16 it would: scales rounded to bf16, double quantization dropped, so that
+    perplexities depend on the machine and a later save quantizes anew. It spares layers in training
+    mode, and a linear layer does nothing else in that mode. network: any loaded model.
+    """
+    for layer in network.modules():
+        if type(layer).__name__ == "Linear4bit":
+            layer.train()
 
 
 class _quiet:

@@ -52,23 +52,56 @@ def text_loss(model, text, window=None, stride=None):
     Raises ValueError for a text of fewer than two tokens and windows the model cannot take.
     Source: the sliding window of the transformers guide "Perplexity of fixed-length models".
     """
+    nats, count = 0.0, 0
+    for ids, [log_chances] in _predictions([model], text, window, stride):
+        nats -= log_chances.gather(2, ids[:, :, None]).double().sum().item()
+        count += ids.numel()
+    return TextLoss(nats, count, len(text.encode()))
+
+
+def divergence(model, reference, text, window=None, stride=None):
+    """Return how far the predictions of `model` are from those of `reference`, in nats per token.
+
+    The Kullback-Leibler divergence, a mean over the tokens of `text`, which is read as `text_loss`
+    reads it: by how much the loss of `model` would exceed that of `reference` on a text that
+    `reference` predicts as well as can be. It sees every token's chance, not only that of the token
+    that came, so a short text gives a steady value: 0 for equal models, never below.
+    Raises ValueError as `text_loss` does, and for models with different vocabularies.
+    Source: Kullback and Leibler 1951, On Information and Sufficiency.
+    """
+    if model.tokenizer.get_vocab() != reference.tokenizer.get_vocab():
+        raise ValueError(
+            f"model and reference need the same tokens, got {model.name} and {reference.name}"
+        )
+    nats, count = 0.0, 0
+    for ids, (ours, theirs) in _predictions([model, reference], text, window, stride):
+        nats += (theirs.exp() * (theirs - ours)).double().sum().item()
+        count += ids.numel()
+    return nats / count
+
+
+def _predictions(models, text, window, stride):
+    """Yield (tokens, log chances of each model) of the scored tokens, some windows at a time.
+
+    tokens: (windows, scored). log chances: (windows, scored, vocabulary), float32, as many as
+    models.
+    """
     import torch
 
-    window, stride = _check_window(model, window, stride)
-    tokens, text_bytes = _tokens(model, text)
-    begin = model.tokenizer.bos_token_id
+    first = models[0]
+    window, stride = _check_window(first, window, stride)
+    tokens = _tokens(first, text)
+    begin = first.tokenizer.bos_token_id
     if begin is not None:
         tokens = [begin, *tokens]
-    nats = 0.0
     for batch, scored in _windows(tokens, window, stride, begin):
-        ids = torch.tensor(batch, device=model.device)
-        with torch.inference_mode():
-            logits = model.network(input_ids=ids, use_cache=False).logits[:, :-1].float()
-        losses = torch.nn.functional.cross_entropy(
-            logits.transpose(1, 2), ids[:, 1:], reduction="none"
-        )
-        nats += losses[:, -scored:].double().sum().item()
-    return TextLoss(nats, len(tokens) - 1, text_bytes)
+        chances = []
+        for model in models:
+            ids = torch.tensor(batch, device=model.device)
+            with torch.inference_mode():
+                logits = model.network(input_ids=ids, use_cache=False).logits[:, -scored - 1 : -1]
+                chances.append(torch.log_softmax(logits.float(), dim=-1).to(first.device))
+        yield torch.tensor(batch, device=first.device)[:, -scored:], chances
 
 
 def _windows(tokens, window, stride, begin, at_once=8):
@@ -113,7 +146,7 @@ def _tokens(model, text):
     tokens = encode(model.tokenizer, text)
     if len(tokens) < 2:
         raise ValueError(f"the text has {len(tokens)} tokens; perplexity needs at least 2")
-    return tokens, len(text.encode())
+    return tokens
 
 
 def encode(tokenizer, text):

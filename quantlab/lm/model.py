@@ -71,6 +71,10 @@ class Model:
         """Return the loss in bits per byte of the text: comparable between tokenizers."""
         return self.text_loss(text, window, stride).bits_per_byte
 
+    def divergence(self, reference, text, window=None, stride=None):
+        """Return how far this model's predictions are from another's, in nats per token."""
+        return measure.divergence(self, reference, text, window, stride)
+
     def generate_text(self, prompt, max_new_tokens=60):
         """Return the prompt and its greedy continuation: always the likeliest next token."""
         return measure.generate_text(self, prompt, max_new_tokens)

@@ -20,7 +20,7 @@ from IPython.display import display
 
 from quantlab import binary, formats
 from quantlab._checks import whole
-from quantlab.show import bit_picture
+from quantlab.show import bit_picture, explorer
 
 _STATIC = files("quantlab.show") / "static"
 _LONGEST = 1200  # characters of a number as text; minifloat.js has the same limit
@@ -138,15 +138,15 @@ class BitStrip(anywidget.AnyWidget):
         )
 
     def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a still of it for GitHub, paper and pages without widgets."""
+        """The live widget, and a still of it for GitHub, paper and pages without widgets.
+
+        On Colab the widget comes alone, as every explorer does.
+        """
         still = bit_picture.still(self.format, int(self._state["bits"], 2), self._state["number"])
         text = f"Bit explorer: {self.format.name} {self.bits} = {self.value}"
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {
-            "text/plain": text,
-            "text/html": still,
-            "application/vnd.jupyter.widget-view+json": view,
-        }
+        bundle = {"text/plain": text, explorer.VIEW: view}
+        return bundle if explorer.on_colab() else bundle | {"text/html": still}
 
     def _ipython_display_(self, **kwargs):
         """Show the same bundle under ipywidgets 7, which would send its own."""

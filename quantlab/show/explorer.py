@@ -1,5 +1,7 @@
 """Explorers: controls on top, one HTML face below, and a still of it where no kernel runs."""
 
+import sys
+
 import ipywidgets as widgets
 from IPython.display import display
 
@@ -29,12 +31,15 @@ class Explorer:
         if not callable(face):
             raise TypeError(f"face must be a function from settings to HTML, got {face!r}")
         self.controls, self.face, self.title = dict(controls), face, title
-        self.html = widgets.HTML(layout=widgets.Layout(min_height=f"{height}px", width="100%"))
+        # On a phone a wide table is scrolled sideways instead of being cut off.
+        room = widgets.Layout(min_height=f"{height}px", width="100%", overflow="auto hidden")
+        self.html = widgets.HTML(layout=room)
         self.widget = self._assemble()
         self.html.value = face(**self.settings)  # the first settings must work: raise here if not
         self.static = self.html.value if static is None else static
         for control in self.controls.values():
             _show_whole_description(control)
+            _fit_a_phone(control)
             control.observe(self._update, names="value")
 
     @property
@@ -57,7 +62,7 @@ class Explorer:
             title = f'<b style="color:{html.INK}">{html.escape(self.title)}</b>'
             rows.append(widgets.HTML(title))
         rows += [getattr(control, "widget", control) for control in self.controls.values()]
-        return widgets.VBox([*rows, self.html])
+        return widgets.VBox([*rows, self.html], layout=widgets.Layout(max_width="100%"))
 
     def _update(self, change):
         # A setting that the face cannot serve is said in place: an exception here would be lost.
@@ -77,15 +82,29 @@ def _show_whole_description(control):
         style.description_width = "initial"
 
 
+def _fit_a_phone(control):
+    """Let a control of a fixed width shrink with the page: it would widen the face beyond it."""
+    layout = getattr(control, "layout", None)
+    if layout is not None and layout.max_width is None:
+        layout.max_width = "98%"
+
+
 def publish(widget, title, static):
     """Display `widget` with a still for readers without a kernel.
 
     widget: any ipywidget or anywidget. title: its name. static: HTML text or a `show.picture`.
+    On Colab the widget comes alone, as ipywidgets itself sends it: who runs a cell there has a
+    kernel, and which of two views Colab would choose is not documented.
     """
-    still, metadata = _still(title, static)
+    still, metadata = ({}, {}) if on_colab() else _still(title, static)
     text = f"Explorer: {title} (run this notebook to move its controls)"
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     display({"text/plain": text, VIEW: view, **still}, metadata=metadata, raw=True)
+
+
+def on_colab():
+    """Say whether this kernel is Colab's."""
+    return "google.colab" in sys.modules
 
 
 def _still(title, static):

@@ -201,8 +201,7 @@ def face(bits, axis, method):
     """Return one setting of the explorer as HTML."""
     found = explore(bits, axis, method)
     facts = "".join(
-        f'<span style="white-space:nowrap;"><span style="color:{html.QUIET};">{name}</span> '
-        f"<b>{html.escape(text)}</b></span>"
+        f'<span><span style="color:{html.QUIET};">{name}</span> <b>{html.escape(text)}</b></span>'
         for name, text in summary(found)
     )
     lines = (

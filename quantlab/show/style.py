@@ -111,7 +111,9 @@ class Picture(Image):
     """A PNG that says its alt text where only text can be shown."""
 
     def __init__(self, png, width, alt):
-        super().__init__(data=png, format="png", width=width, alt=alt)
+        # As metadata: the IPython of Colab, 7.34, takes no alt argument.
+        super().__init__(data=png, format="png", width=width, metadata={"alt": alt})
+        self.alt = alt
 
     def __repr__(self):
         return f"Figure: {self.alt}"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from quantlab.course import outline
+from quantlab.course import address, outline
 
 
 def _write(folder, name, first_cell):
@@ -48,3 +48,19 @@ def test_the_map_can_be_read_without_markdown():
     lines = repr(outline.CourseMap()).splitlines()
     assert len(lines) == 11
     assert lines[10].startswith("10  ")
+
+
+def test_without_the_folder_the_map_says_the_same(monkeypatch, tmp_path):
+    """A package on Colab has no notebooks beside it."""
+    at_home = [entry for entry in outline.entries() if entry.here]
+    monkeypatch.setattr(outline, "FOLDER", tmp_path / "none")
+    away = {entry.name: entry for entry in outline.entries()}
+    for entry in at_home:
+        assert (away[entry.name].title, away[entry.name].question) == (entry.title, entry.question)
+
+
+def test_without_the_folder_every_link_opens_colab(monkeypatch, tmp_path):
+    monkeypatch.setattr(outline, "FOLDER", tmp_path / "none")
+    rows = outline.CourseMap()._repr_markdown_().splitlines()[2:]
+    for row, entry in zip(rows, outline.entries(), strict=True):
+        assert f"]({address.colab(entry.name + '.ipynb')})" in row

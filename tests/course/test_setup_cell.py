@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -96,6 +97,16 @@ def test_links_open_the_very_notebook():
     assert address.binder("04_x.ipynb") == (
         f"https://mybinder.org/v2/gh/{home}/main?labpath=notebooks/04_x.ipynb"
     )
+
+
+def test_the_hub_link_is_filled_in_as_nbgitpuller_reads_it():
+    """Its page takes these three; the path starts with the folder that a clone makes."""
+    asked = parse_qs(urlsplit(address.nbgitpuller("04_x.ipynb")).query)
+    assert asked == {
+        "repo": [address.repository()],
+        "branch": ["main"],
+        "urlpath": ["lab/tree/quantlab/notebooks/04_x.ipynb"],
+    }
 
 
 def test_an_installed_package_knows_the_address_from_its_metadata(monkeypatch, tmp_path):

@@ -80,6 +80,15 @@ def test_4_bit_perplexity_is_within_5_percent_of_fp32(four_bit, exact, short_tex
     assert four_bit.perplexity(short_text) < 1.05 * exact.perplexity(short_text)
 
 
+def test_reading_a_text_changes_no_stored_byte_on_any_cpu(short_text):
+    model = lm.load("tiny-lm", "nf4", device="cpu", double_quant=True)
+    name, layer = model.linears()[0]
+    before, bytes_before = layer.weight.data.clone(), model.memory_bytes()
+    model.perplexity(short_text[:400])
+    assert torch.equal(layer.weight.data, before), name
+    assert model.memory_bytes() == bytes_before and layer.weight.quant_state.nested
+
+
 def test_bits_and_bytes_config_is_taken_as_it_is():
     from transformers import BitsAndBytesConfig
 

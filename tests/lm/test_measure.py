@@ -9,6 +9,10 @@ import quantlab as ql
 from quantlab import lm
 
 
+def test_tiny_lm_knows_at_least_240_of_the_256_facts(half):
+    assert half.facts().right >= 240
+
+
 def test_a_wrong_fact_is_reported_with_its_answer():
     answers = [f"{n:08b}" for n in range(256)]
     answers[3] = "00000111"
@@ -75,6 +79,33 @@ def test_bits_per_byte_is_the_loss_in_bits_over_the_bytes(exact):
 def test_texts_and_windows_that_do_not_fit_are_refused(exact, arguments, error, message):
     with pytest.raises(error, match=message):
         exact.perplexity(*arguments)
+
+
+def test_a_model_diverges_from_itself_by_nothing(exact, short_text):
+    assert exact.divergence(exact, short_text[:800]) == 0
+
+
+def test_divergence_is_the_mean_kullback_leibler_divergence_that_torch_gives(exact):
+    small, text = lm.quantize(exact, "absmax", bits=3), "Once upon a time there was a king."
+    ids = torch.tensor([[0, *exact.tokenizer(text)["input_ids"]]])
+    with torch.inference_mode():
+        ours, theirs = (
+            torch.log_softmax(m.network(ids).logits[0, :-1], -1) for m in (small, exact)
+        )
+    expected = torch.nn.functional.kl_div(ours, theirs, log_target=True, reduction="sum")
+    # Sums over 2,048 chances in float32: an error of 1e-6 of a nat at most.
+    mean = expected.item() / (ids.shape[1] - 1)
+    assert small.divergence(exact, text) == pytest.approx(mean, abs=1e-6)
+
+
+def test_models_with_different_tokens_cannot_be_compared(exact):
+    class Other:
+        def get_vocab(self):
+            return {"a": 0}
+
+    other = lm.Model(exact.network, Other(), name="other")
+    with pytest.raises(ValueError, match="need the same tokens, got tiny-lm and other"):
+        exact.divergence(other, "Once upon a time")
 
 
 def test_generation_is_the_same_every_time(exact):

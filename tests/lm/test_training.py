@@ -1,5 +1,6 @@
 """The script that trains tiny-lm: continuing, stopping, and what it writes. Tiny runs only."""
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import torch
 from quantlab import _data, lm
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+
+NUMBERS = {"perplexity": 1.0, "facts": 0}
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +92,29 @@ def test_the_plan_can_change_for_the_steps_to_come_and_not_for_those_done(run):
         run("one", "--steps", "2", "--decay", "2")
 
 
-def test_a_run_can_start_from_the_weights_of_another(run, tmp_path):
-    first = run("one", "--stop-after", "1")
-    second = run(
-        "two", "--stop-after", "1", "--seed", "7", "--start-from", str(tmp_path / "one.pt")
-    )
+def test_a_run_can_start_from_the_model_of_another(run, tmp_path, script, monkeypatch):
+    monkeypatch.setattr(script, "measure", lambda folder, text: NUMBERS)
+    monkeypatch.setattr(script, "write_card", lambda *arguments: None)
+    first = run("one")
+    folder = tmp_path / "model"
+    second = run("two", "--stop-after", "1", "--seed", "7", "--start-from", str(folder))
     assert [stage["settings"]["seed"] for stage in second["stages"]] == [2023, 7]
     moved = [(second["model"][n] - first["model"][n]).abs().max() for n in first["model"]]
     assert 0 < max(moved) < 0.02  # one step from there, not from the initial weights
+
+
+def test_starting_from_a_folder_without_a_history_ends_with_what_is_missing(run, tmp_path):
+    with pytest.raises(SystemExit, match=r"there is no .*training\.json: --start-from takes"):
+        run("one", "--start-from", str(tmp_path))
+
+
+def test_bf16_arithmetic_keeps_fp32_weights_and_is_another_run(run):
+    half, full = (
+        run("a", "--stop-after", "1"),
+        run("b", "--stop-after", "1", "--arithmetic", "fp32"),
+    )
+    assert all(value.dtype == torch.float32 for value in half["model"].values())
+    assert not same(half, full)
 
 
 def test_a_finished_run_writes_a_model_that_loads_and_its_card(run, tmp_path, script, monkeypatch):
@@ -110,6 +129,8 @@ def test_a_finished_run_writes_a_model_that_loads_and_its_card(run, tmp_path, sc
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"{model.network.num_parameters():,} parameters" in card
     assert f"| {seen['facts']} of 256 |" in card and f"| {seen['perplexity']:.2f} |" in card
+    stages = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    assert [entry["step"] for entry in stages[0]["log"]] == [3, 4]  # the validated steps
     assert '"PreTrainedTokenizerFast"' in (folder / "tokenizer_config.json").read_text()
 
 

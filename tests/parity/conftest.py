@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from quantlab import _data
+
 
 @pytest.fixture(autouse=True, scope="session")
 def quiet_bitsandbytes():
@@ -19,3 +21,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_lm():
+    """Every matrix of the course's model by name, as it is stored: bfloat16, (out, in)."""
+    torch = pytest.importorskip("torch")
+    load_file = pytest.importorskip("safetensors.torch").load_file
+    tensors = load_file(_data.path("tiny-lm") / "model.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
+    return {name: tensor for name, tensor in tensors.items() if tensor.ndim == 2}

@@ -1,5 +1,7 @@
 """NF4, FP4, double quantization and LLM.int8() against bitsandbytes on a CPU, byte for byte."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,8 @@ BOOKS = {"nf4": ql.NF4, "fp4": ql.FP4}
 BLOCKS = [32, 64, 128, 256, 512, 1024, 2048, 4096]
 both_books = pytest.mark.parametrize("name", BOOKS)
 every_block = pytest.mark.parametrize("block_size", BLOCKS)
+KINDS = [torch.float32, torch.float16, torch.bfloat16]
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 
 def theirs(x, name="nf4", block_size=64, double_quant=False):
@@ -180,6 +184,39 @@ def test_16_bit_inputs_give_the_librarys_codes_and_absmax(name, kind):
     assert np.array_equal(ours.absmax, state.absmax.float().numpy())
 
 
+@both_books
+@every_kind
+def test_inputs_of_any_width_give_the_librarys_nested_statistics(name, kind):
+    x = torch.from_numpy(weights(64 * 300 + 14)).clamp(-6e4, 6e4).to(kind)
+    ours = ql.quantize_blockwise(x.float().numpy(), BOOKS[name], double_quant=True)
+    codes, state = theirs(x, name, double_quant=True)
+    assert np.array_equal(ours.codes, codes)
+    assert np.array_equal(ours.nested.codes, state.absmax.numpy())
+    assert np.array_equal(ours.nested.absmax, state.state2.absmax.numpy())
+
+
+@both_books
+@every_kind
+def test_values_are_the_librarys_rounded_once_to_the_width_of_the_input(name, kind):
+    from bitsandbytes import functional
+
+    x = torch.from_numpy(weights(96 * 256).reshape(96, 256)).clamp(-6e4, 6e4).to(kind)
+    ours = torch.from_numpy(ql.quantize_blockwise(x.float().numpy(), BOOKS[name]).dequantize())
+    codes, state = functional.quantize_4bit(x, blocksize=64, quant_type=name)
+    library = functional.dequantize_4bit(codes, state)
+    assert library.dtype == kind and torch.equal(ours.to(kind), library)
+
+
+@both_books
+def test_every_matrix_of_the_model_has_the_librarys_4_bit_codes(name, tiny_lm):
+    for matrix in tiny_lm.values():
+        ours = ql.quantize_blockwise(matrix.float().numpy(), BOOKS[name], double_quant=True)
+        codes, state = theirs(matrix, name, double_quant=True)
+        assert np.array_equal(ours.codes, codes)
+        assert np.array_equal(ours.nested.codes, state.absmax.numpy())
+        assert np.float32(ours.offset) == state.offset.numpy()
+
+
 # Back to values. Even last dimensions, and no multiple of 16 that a block does not divide: there
 # the library's AVX512 kernel is wrong; and odd ones take a Python fallback, not the kernel.
 
@@ -190,8 +227,12 @@ def test_16_bit_inputs_give_the_librarys_codes_and_absmax(name, kind):
 def test_dequantized_values_are_the_librarys(name, block_size, double_quant):
     x = weights(40 * block_size + 14, seed=block_size)
     ours = ql.quantize_blockwise(x, BOOKS[name], block_size, double_quant).dequantize()
-    library = their_values(x, name, block_size, double_quant)
-    assert np.array_equal(ours.view(np.uint32), library.ravel().view(np.uint32))
+    library = their_values(x, name, block_size, double_quant).ravel()
+    if name == "fp4" and block_size >= 2048:
+        # Not portable: with AVX512 the library reads such blocks from its table, whose code 8 is
+        # 0; its kernel, and we, decode it as -0. Adding 0 takes the sign from a zero.
+        ours, library = ours + 0.0, library + 0.0
+    assert np.array_equal(ours.view(np.uint32), library.view(np.uint32))
 
 
 @both_books
@@ -247,6 +288,51 @@ def test_8_bit_blocks_are_the_librarys(block_size):
     assert np.array_equal(ours.absmax, state.absmax.numpy())
     back = functional.dequantize_blockwise(codes, state).numpy()
     assert np.array_equal(ours.dequantize(), back)
+
+
+@every_kind
+def test_8_bit_blocks_of_inputs_of_any_width_are_the_librarys(kind):
+    from bitsandbytes import functional
+
+    x = torch.from_numpy(weights(2**16 + 77)).clamp(-6e4, 6e4).to(kind)
+    codes, state = functional.quantize_blockwise(x, blocksize=256)
+    ours = ql.quantize_blockwise(x.float().numpy(), codebooks.DYNAMIC8, 256)
+    assert np.array_equal(ours.codes, codes.numpy())
+    assert np.array_equal(ours.absmax, state.absmax.float().numpy())
+    back = functional.dequantize_blockwise(codes, state)
+    assert torch.equal(torch.from_numpy(ours.dequantize()).to(back.dtype), back)
+
+
+# int8 rows.
+
+
+def assert_same_rows(x):
+    """x: a torch tensor. Its rows are quantized as float32, whatever its width."""
+    from bitsandbytes import functional
+
+    codes, peaks, _ = functional.int8_vectorwise_quant(x)
+    ours = ql.quantize_absmax(x.float().numpy(), axis=1)
+    assert np.array_equal(ours.codes, codes.numpy())
+    assert np.array_equal(ours.scale, (peaks / 127).numpy()[:, None])
+
+
+@every_kind
+def test_rows_of_inputs_of_any_width_are_the_librarys(kind):
+    assert_same_rows(torch.from_numpy(weights(2**18)).clamp(-6e4, 6e4).to(kind).view(-1, 1024))
+
+
+def test_rows_whose_values_fall_between_two_codes_are_the_librarys():
+    # Half a step and its neighbours in rows of many sizes: reciprocal and division part ways here.
+    ties = (np.arange(-127, 127) + 0.5).astype(np.float32)
+    near = [np.nextafter(ties, np.float32(s)) for s in (-200, 200)]
+    row = np.concatenate([ties, *near, [127.0]]).astype(np.float32)
+    sizes = np.random.default_rng(3).uniform(0.001, 2, (2000, 1)).astype(np.float32)
+    assert_same_rows(torch.from_numpy(row * sizes))
+
+
+def test_rows_of_every_matrix_of_the_model_are_the_librarys(tiny_lm):
+    for matrix in tiny_lm.values():
+        assert_same_rows(matrix)
 
 
 # LLM.int8().
@@ -311,3 +397,26 @@ def test_with_outliers_nearly_all_products_are_the_same():
     ours = ql.llm_int8_matmul(x, ql.quantize_absmax(w, axis=0))
     library, _ = int8_product(x, w)
     assert np.mean(ours != library) < 0.5
+
+
+@every_kind
+def test_the_whole_product_is_the_librarys_for_inputs_of_any_width(kind):
+    import bitsandbytes as bnb
+
+    x, w = layer(40, 640, 96)
+    tensor = torch.from_numpy(x).to(kind)
+    _, state = int8_product(x, w)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "inputs will be cast to float16"
+        library = bnb.matmul(tensor, state.CB, state=state)
+    source = tensor.numpy() if kind == torch.float16 else tensor.float().numpy()
+    ours = torch.from_numpy(ql.llm_int8_matmul(source, w))
+    assert library.dtype == kind and torch.equal(ours.to(kind), library)
+
+
+def test_the_whole_product_of_a_layer_of_the_model_is_the_librarys(tiny_lm):
+    name = "model.layers.0.self_attn.q_proj.weight"
+    w = tiny_lm[name].float().numpy().T.astype(np.float16)
+    x = tiny_lm["model.embed_tokens.weight"][:200].float().numpy().astype(np.float16)
+    library, _ = int8_product(x, w)
+    assert np.array_equal(ql.llm_int8_matmul(x, w), library)

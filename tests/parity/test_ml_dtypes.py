@@ -99,3 +99,26 @@ def test_inputs_of_other_small_types_encode_as_their_float32_values(f, source):
     x = codes.astype(f"u{np.dtype(source).itemsize}").view(source)
     wide = x.astype(np.float32)
     assert np.array_equal(f.encode(x), f.encode(wide))
+
+
+@every_format
+def test_every_matrix_of_the_model_encodes_as_in_the_library(f, tiny_lm):
+    for matrix in tiny_lm.values():
+        assert differing(f, matrix.float().numpy().ravel()).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("f", "name"),
+    [(FP16, "float16"), (BF16, "bfloat16"), (FP8_E5M2, "float8_e5m2"), (FP8_E4M3, "float8_e4m3fn")],
+    ids=lambda part: getattr(part, "name", ""),
+)
+def test_a_million_random_patterns_encode_as_in_torch(f, name):
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(f.bias).integers(0, 2**32, 1_000_000, dtype=np.uint32)
+    x = x.view(np.float32)
+    if f is FP8_E4M3:  # torch saturates from 464 on where ml_dtypes, and we, answer NaN
+        x = x[~(np.abs(x) > 464)]
+    cast = torch.from_numpy(x).to(getattr(torch, name))
+    codes = cast.view(torch.int16 if f.width == 16 else torch.uint8).numpy().view(f.dtype)
+    different = (f.encode(x) != codes) & ~np.isnan(x)
+    assert x[different].tolist() == []

@@ -3,8 +3,10 @@
 import json
 import math
 import re
+import sys
 from decimal import Decimal
 from fractions import Fraction
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -193,6 +195,12 @@ def test_the_display_holds_the_widget_and_a_still():
     strip = bits.bit_explorer()
     bundle = strip._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"}
+
+
+def test_the_display_on_colab_holds_the_widget_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    bundle = bits.bit_explorer()._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
 
 
 def test_the_display_names_no_address_in_memory():

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import ModuleType
 
 import ipywidgets as widgets
 import pytest
@@ -112,6 +113,12 @@ def test_the_still_can_be_a_picture_with_alt_text(monkeypatch):
     data, metadata = published(explorer, monkeypatch)
     assert set(data) == {"text/plain", module.VIEW, "image/png"}
     assert metadata["image/png"]["alt"] == "eight bits of codes"
+
+
+def test_on_colab_it_publishes_the_view_alone(codes, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    data, _ = published(codes, monkeypatch)
+    assert set(data) == {"text/plain", module.VIEW}
 
 
 def test_what_it_publishes_is_json(codes, monkeypatch):

@@ -410,7 +410,7 @@ function makePaintable(node, act, getState) {
   });
   node.addEventListener("click", (event) => {
     const index = indexOf(event.target);
-    if (index === null || pressed) return;
+    if (index === null || (pressed && event.detail > 0)) return; // a key's click has detail 0
     act.setBit(index, !isSet(getState().code, index)); // from the keyboard or a screen reader
   });
 }

@@ -1,0 +1,154 @@
+"""Notebook 06, GPTQ: what its exercises ask and how they are checked."""
+
+import numpy as np
+
+from quantlab.course.checking import Case, function, value
+from quantlab.course.exercise import Exercise
+from quantlab.gptq import error_diffusion, hessian, quantize_gptq
+from quantlab.show.gptq_stepper import W, X
+
+DAMPINGS = (0.001, 0.01, 0.1, 1, 10, 100, 1000)
+
+
+def _diffusion(weights, step, top, about=None, look_at="", mistakes=()):
+    """A case for diffusing one column, its codes worked out here: `step` and `top` are free."""
+    codes, carried = [], 0.0
+    for weight in weights:
+        target = weight + carried
+        codes.append(int(np.clip(np.round(target / step), -top, top)))
+        carried = target - codes[-1] * step
+    return Case((list(weights), step, top), codes, about, look_at=look_at, mistakes=mistakes)
+
+
+def _long_column():
+    """Forty weights on the grid of `error_diffusion`, whose codes it has to give."""
+    column = np.random.default_rng(62).normal(size=(40, 1))
+    q = error_diffusion(column, bits=4)
+    return Case(
+        (column.ravel().tolist(), float(q.scale.item()), 7),
+        q.codes.ravel(),
+        "forty weights at 4 bits",
+        look_at="what is carried: the target less what comes back, not the weight less that.",
+    )
+
+
+def plain_from():
+    """The smallest of `DAMPINGS` with which GPTQ rounds the small layer to nearest, at 4 bits."""
+    h = hessian(X)
+    plain = quantize_gptq(W, np.eye(len(W)), bits=4).codes  # unrelated inputs: plain rounding
+    same = (np.array_equal(quantize_gptq(W, h, bits=4, damping=d).codes, plain) for d in DAMPINGS)
+    return next(d for d, is_plain in zip(DAMPINGS, same, strict=True) if is_plain)
+
+
+def gptq_in_a_loop(w, h, bits, divide=True, remove=True, damping=0.01):
+    """Codes of the notebook's loop; or of one that forgets to divide, to remove or to damp."""
+    w, top = w.copy(), 2 ** (bits - 1) - 1
+    step = np.abs(w).max(axis=0) / top
+    inverse = np.linalg.inv(h + damping * np.diag(h).mean() * np.eye(len(h)))
+    codes = np.zeros(w.shape, int)
+    for k in range(len(w)):
+        codes[k] = np.clip(np.round(w[k] / step), -top, top)
+        lost = (w[k] - codes[k] * step) / (inverse[k, k] if divide else 1)
+        w[k + 1 :] -= np.outer(inverse[k + 1 :, k], lost)
+        if remove:
+            inverse -= np.outer(inverse[:, k], inverse[k]) / inverse[k, k]
+    return codes
+
+
+def _gptq(w, x, bits, about):
+    """A case for the codes of GPTQ, with the codes of the usual faults."""
+    h = hessian(x)
+    nearest = np.round(w / (np.abs(w).max(axis=0) / (2 ** (bits - 1) - 1)))
+    mistakes = (
+        (
+            gptq_in_a_loop(w, h, bits, divide=False),
+            "a share is inverse[k + 1 :, k] over the row's own number, inverse[k, k].",
+        ),
+        (
+            gptq_in_a_loop(w, h, bits, remove=False),
+            "when row k is done, take it out of the inverse.",
+        ),
+        (nearest, "these are the nearest codes: does anything reach the rows below?"),
+    )
+    return Case((w, h, bits), quantize_gptq(w, h, bits=bits).codes, about, mistakes=mistakes)
+
+
+def _twelve_rows():
+    rng = np.random.default_rng(64)
+    x = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 12)) + 0.3 * rng.normal(size=(60, 12))
+    return rng.normal(size=(12, 3)), x
+
+
+EXERCISES = {
+    "6.1": Exercise(
+        hint="the loss of the first weight, divided by the 2 on the diagonal, is the error; the "
+        "second weight changes by -(-1) times that.",
+        check=value(
+            [1, 0.6, 1],
+            about="first code, where the second weight stands, second code",
+            look_at="1.4 gets code 1 and loses 0.4; the error is 0.4/2 = 0.2.",
+            mistakes=(
+                ([1, 0.8, 1], "divide the loss by the number on the diagonal, 2, first."),
+                ([1, 0.2, 0], "the sign: the change is minus (-1) times the error."),
+                ([1, 0.4, 0], "that is plain rounding: the second weight has an answer to give."),
+            ),
+        ),
+        learned="the second weight would have been 0 on its own. It makes up for the first.",
+    ),
+    "6.2": Exercise(
+        hint="target = weight + carried; round the target; carry on what the target has lost.",
+        check=function(
+            _diffusion(
+                [0.4, 0.4, 0.4, 1.0],
+                1.0,
+                1,
+                mistakes=(([0, 0, 0, 1], "nothing is carried: round weight + carried."),),
+            ),
+            _diffusion(
+                [0.3, 0.3, 0.3, 0.3],
+                1.0,
+                3,
+                look_at="carry the target less what comes back, not the weight less that.",
+                mistakes=(
+                    ([0, 1, 0, 1], "carry target less what comes back: older losses count, too."),
+                ),
+            ),
+            _diffusion([0.1, 0.1, -0.14], 0.2, 7, "a step that is not 1"),
+            _diffusion(
+                [1.0, 1.45, 1.45, 0.2],
+                0.5,
+                2,
+                "weights beyond the largest code, 2",
+                "no code may be above top or below -top.",
+            ),
+            _long_column(),
+        ),
+        learned="the total of a column never strays by more than half a step, however long it is.",
+    ),
+    "6.3": Exercise(
+        hint="compare ql.quantize_gptq(W, H, bits=4, damping=...).codes with those of "
+        "ql.quantize_absmax(W, 4, axis=0), one damping after the other.",
+        check=value(
+            plain_from(),
+            about="the smallest damping with which all codes are the nearest ones",
+            look_at="all twelve codes have to agree, at 4 bits, and no smaller damping may do.",
+            mistakes=(
+                (100, "it is enough, but a smaller one is, too."),
+                (1000, "it is enough, but a smaller one is, too."),
+            ),
+        ),
+        learned="ten times the mean of the diagonal: then nearly nothing is handed on. The usual "
+        "0.01 is a thousand times less.",
+    ),
+    "6.4": Exercise(
+        hint="look at the line that changes the rows below, and at section 4: a share is one "
+        "number of the inverse over another.",
+        check=function(
+            _gptq(W, X, 3, "the small layer at 3 bits"),
+            _gptq(W, X, 4, "the small layer at 4 bits"),
+            _gptq(*_twelve_rows(), 3, "twelve rows, three columns, 3 bits"),
+            look_at="codes only, of W's shape, with a damping of 0.01.",
+        ),
+        learned="the codes of a broken GPTQ look like any others. Only the layer error tells.",
+    ),
+}

@@ -1,0 +1,160 @@
+"""Notebook 07, comparison: what its exercises ask and how they are checked.
+
+No answer depends on how well tiny-lm was trained: the cases are small and made up.
+"""
+
+import numpy as np
+
+from quantlab import errors
+from quantlab.affine import quantize_absmax
+from quantlab.course.checking import Case, Property, function, short
+from quantlab.course.exercise import Exercise
+from quantlab.gptq import hessian, quantize_gptq
+
+FIVE = [(4.06, 14.0), (4.5, 10.0), (4.13, 11.0), (4.25, 12.0), (4.5, 14.0)]
+# (name, true bits, error, needs calibration text): text does not always win, nor do more bits.
+ROWS = [
+    ("absmax, 8", 8.06, 0.8, False),
+    ("GPTQ, 4", 4.13, 7.3, True),
+    ("NF4", 4.5, 10.6, False),
+    ("NF4, double quantized", 4.127, 10.7, False),
+    ("GPTQ, 3", 3.13, 15.8, True),
+    ("absmax, 3", 3.06, 33.9, False),
+]
+NOT_BEATEN = (
+    "a pair stays if no other has both fewer (or equal) bits and less (or equal) error; and the "
+    "result is sorted by bits."
+)
+
+
+def _true_bits(bits, inputs, outputs, group_size, zero_points):
+    return bits + (32 if zero_points else 16) / group_size
+
+
+def _bits_case(*args):
+    bits, inputs, outputs, group, zero_points = args
+    numbers = "scales and zero-points" if zero_points else "scales"
+    sharing = "one scale per output" if group == inputs else f"groups of {group}"
+    alone = bits + 16 / group
+    return Case(
+        args,
+        _true_bits(*args),
+        f"{bits} bits, {inputs} inputs, {outputs} outputs, {sharing}, {numbers}",
+        mistakes=(
+            (bits, "that is the code alone: the scales come on top."),
+            (bits + (32 if zero_points else 16), "a group of weights shares these bits."),
+            (bits + (32 if zero_points else 16) / inputs, "how many groups has one output?"),
+            *(((alone, "a zero-point takes 16 bits beside its scale."),) if zero_points else ()),
+        ),
+    )
+
+
+def _frontier(pairs):
+    return [
+        p for p in sorted(pairs) if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in pairs)
+    ]
+
+
+def _frontier_case(pairs, about, look_at=""):
+    expected = _frontier(pairs)
+
+    def holds(answer):
+        return np.shape(answer) == np.shape(expected) and np.allclose(answer, expected)
+
+    return Property((pairs,), holds, short(expected), about, look_at or NOT_BEATEN)
+
+
+def _choice(rows, weights, most_bytes, have_text):
+    fits = [r for r in rows if weights * r[1] / 8 <= most_bytes and (have_text or not r[3])]
+    return min(fits, key=lambda r: r[2])[0] if fits else "none"
+
+
+def _choice_case(most_bytes, have_text, look_at=""):
+    args = (ROWS, 1000, most_bytes, have_text)
+    text = "with" if have_text else "without"
+    about = f"1,000 weights in {most_bytes} bytes, {text} calibration text"
+    return Case(args, _choice(*args), about, look_at=look_at)
+
+
+def _compare(w, x_seen, x_new, axis=0, group_size=None, on_new=True):
+    x = x_new if on_new else x_seen
+    quantized = (
+        quantize_absmax(w, 4, axis=axis),
+        quantize_gptq(w, hessian(x_seen), 4, group_size=group_size),
+    )
+    return [errors.relative(x @ q.dequantize(), x @ w) for q in quantized]
+
+
+def _comparison_case(inputs, outputs, seed):
+    rng = np.random.default_rng(seed)
+    mix = rng.normal(size=(inputs, inputs))  # inputs that vary together: GPTQ lives on them
+    x_seen, x_new = (rng.normal(size=(4 * inputs, inputs)) @ mix for _ in range(2))
+    w = rng.normal(size=(inputs, outputs)) * np.geomspace(0.2, 2, outputs)
+    args = (w, x_seen, x_new)
+    return Case(
+        args,
+        _compare(*args),
+        f"relative errors [rounding, GPTQ] on new inputs, {inputs} inputs, {outputs} outputs",
+        mistakes=(
+            (_compare(*args, on_new=False), "which inputs is the error measured on?"),
+            (_compare(*args, axis=None), "how many weights share a scale when you round?"),
+            (_compare(*args, axis=1), "axis=1 is one scale per input; an output is a column."),
+            (_compare(*args, group_size=32), "GPTQ still has groups, rounding has none."),
+            (_compare(*args)[::-1], "the order: rounding comes first."),
+        ),
+    )
+
+
+EXERCISES = {
+    "7.1": Exercise(
+        hint="count the groups: each output has inputs / group_size of them. Then spread their "
+        "bits over all weights.",
+        check=function(
+            _bits_case(4, 256, 768, 64, False),
+            _bits_case(4, 256, 768, 64, True),
+            _bits_case(3, 4096, 11008, 4096, False),
+            _bits_case(2, 4096, 1024, 128, True),
+            look_at="bits of all scales and zero-points, over inputs × outputs, plus the code.",
+        ),
+        learned="the size of the layer cancels: what counts is how many weights share a scale.",
+    ),
+    "7.2": Exercise(
+        hint="sort by bits and walk: who has a smaller error than everyone before?",
+        check=function(
+            _frontier_case(FIVE, "the five settings A to E of section 4"),
+            _frontier_case([(2.0, 90.0), (3.0, 30.0), (4.0, 12.0)], "three that nobody beats"),
+            _frontier_case(
+                [(4.0, 12.0), (5.0, 12.0), (4.0, 13.0)],
+                "equal bits, or equal error",
+                look_at="equal in one and better in the other is enough to beat.",
+            ),
+            _frontier_case([(8.0, 1.0)], "one setting alone"),
+        ),
+        learned="what is not on the frontier needs another reason to be chosen: a kernel that is "
+        "there, or no text to calibrate on.",
+    ),
+    "7.3": Exercise(
+        hint="bytes are weights × bits / 8. Keep the rows that fit and that you can make, then "
+        "take the least error.",
+        check=function(
+            _choice_case(1010, True, look_at="first what fits, then the least error."),
+            _choice_case(550, True, look_at="among those that fit the error decides, not bits."),
+            _choice_case(550, False, look_at="without text no method that needs it can be chosen."),
+            _choice_case(562.5, False, look_at="exactly as many bytes as there are: that fits."),
+            _choice_case(300, True, look_at='nothing fits: then the answer is "none".'),
+            look_at="weights × bits / 8 bytes.",
+        ),
+        learned="the budget and what you have at hand decide; the frontier only says among which.",
+    ),
+    "7.4": Exercise(
+        hint="look at the axis of one, the group size of the other, and at the inputs that the "
+        "error is measured on.",
+        check=function(
+            _comparison_case(64, 8, 7),
+            _comparison_case(96, 5, 8),
+            look_at="quantize_absmax(W, bits=4, axis=0), quantize_gptq without groups, and both "
+            "errors on X_new.",
+        ),
+        learned="equal terms first: the same scales, and inputs that neither has seen.",
+    ),
+}

@@ -1,0 +1,104 @@
+"""Notebook 09, a whole model: what its exercises ask and how they are checked.
+
+No answer depends on how well tiny-lm was trained: the cases are small and made up.
+"""
+
+import math
+
+from quantlab.course.checking import Case, function, value
+from quantlab.course.exercise import Exercise
+
+# (weights, bits per weight) of layers: one large at 3 bits, two small at 8.
+MIXED = [(600, 3.0), (100, 8.0), (100, 8.0)]
+# (name, bits per weight, facts right): the fewest bits do not always come with the fewest facts.
+ROWS = [
+    ("absmax", 4.05, 231),
+    ("GPTQ", 3.11, 202),
+    ("NF4", 4.5, 250),
+    ("GPTQ, groups", 3.5, 241),
+    ("zero-point", 8.11, 252),
+]
+
+
+def _average(layers):
+    return sum(weights * bits for weights, bits in layers) / sum(weights for weights, _ in layers)
+
+
+def _cheapest(rows, least):
+    enough = [row for row in rows if row[2] >= least]
+    return min(enough, key=lambda row: row[1])[0] if enough else "none"
+
+
+def _perplexity(probabilities):
+    return math.exp(-sum(math.log(p) for p in probabilities) / len(probabilities))
+
+
+EXERCISES = {
+    "9.1": Exercise(
+        hint="3 bits for the code. Then 64 weights share one scale of 16 bits and one zero-point "
+        "of 16 bits.",
+        check=value(
+            3 + (16 + 16) / 64,
+            about="bits per weight: zero-point grid, 3 bits, groups of 64",
+            look_at="32 bits of scale and zero-point, shared by 64 weights.",
+            mistakes=(
+                (3, "that is the code alone: the scale and the zero-point come on top."),
+                (3 + 16 / 64, "a zero-point grid keeps two numbers a group: which is missing?"),
+                (3 + 32, "64 weights share these 32 bits."),
+            ),
+        ),
+        learned="half a bit for the scales: at 3 bits that is a sixth of the code.",
+    ),
+    "9.2": Exercise(
+        hint="the loss of a token is -log(p), with the natural logarithm; perplexity is e to the "
+        "mean loss.",
+        check=function(
+            Case(([0.25],), 4.0, "one token, probability 1/4"),
+            Case(
+                ([1.0, 0.25],),
+                _perplexity([1.0, 0.25]),
+                "two tokens, probabilities 1 and 1/4",
+                mistakes=(
+                    (2.5, "that is the mean of 1 and 4: take the mean of the losses, then exp."),
+                    (1.6, "that is 1 over the mean probability: average the losses instead."),
+                    (4.0, "that is the sum of the losses in the exponent: divide by 2 tokens."),
+                ),
+            ),
+            Case(([0.5, 0.1, 0.02, 0.9],), _perplexity([0.5, 0.1, 0.02, 0.9])),
+            look_at="mean of -log(p) over the tokens first, exp last.",
+        ),
+        learned="a model that gives every token probability 1/20 has perplexity 20: it hesitates "
+        "between 20 tokens.",
+    ),
+    "9.3": Exercise(
+        hint="keep the rows with enough facts, then take the one with the fewest bits; "
+        "min(..., key=...) helps. No row left: 'none'.",
+        check=function(
+            Case((ROWS, 240), _cheapest(ROWS, 240), "240 facts or more, five rows"),
+            Case((ROWS, 200), _cheapest(ROWS, 200), "200 facts or more, five rows"),
+            Case((ROWS, 241), _cheapest(ROWS, 241), "exactly 241 facts are 241 or more"),
+            Case((ROWS, 256), "none", "256 facts or more: no row has them"),
+            look_at="first the facts decide who stays, then the bits decide who wins.",
+        ),
+        learned="start from what the model must still be able to do; the bits follow from that.",
+    ),
+    "9.4": Exercise(
+        hint="count all bits, count all weights, divide.",
+        check=function(
+            Case(([(100, 4.0)],), 4.0, "one layer of 100 weights at 4 bits"),
+            Case(
+                (MIXED,),
+                _average(MIXED),
+                "600 weights at 3 bits, twice 100 at 8 bits",
+                mistakes=(
+                    (
+                        sum(bits for _, bits in MIXED) / len(MIXED),
+                        "that is the mean over layers: a large layer has to count for more.",
+                    ),
+                ),
+            ),
+            look_at="sum(weights * bits) over sum(weights).",
+        ),
+        learned="a few small layers can keep 8 bits at little cost: that is mixed precision.",
+    ),
+}

@@ -1,0 +1,126 @@
+"""Exercises of notebook 10: bytes of a 4-bit model, hidden scales, a config, the raw bytes."""
+
+import numpy as np
+
+from quantlab import memory
+from quantlab.codebooks import NF4, quantize_blockwise
+from quantlab.course.checking import Case, Wrong, function, value
+from quantlab.course.exercise import Exercise
+
+# A 7-billion-parameter model of today: weights of its linear layers, and everything else.
+_LINEAR, _OTHERS = 6.5e9, 1.1e9
+_HIDDEN = _LINEAR / 64 * 4 / memory.GB
+
+#: What exercise 10.3 asks of the config: (attribute, what it should be, advice).
+_WANTED = (
+    ("load_in_4bit", "True", "without this flag the others do nothing."),
+    ("bnb_4bit_quant_type", "nf4", "the default is fp4, which costs more perplexity."),
+    ("bnb_4bit_use_double_quant", "True", "the scales can be 8-bit codes as well."),
+    ("bnb_4bit_compute_dtype", "float16", "a T4 has no bfloat16; which 16-bit format is left?"),
+)
+
+
+def _bytes(linear, others):
+    return linear * memory.bits_per_weight("nf4", 64, double_quant=True) / 8 + 2 * others
+
+
+def _check_config(answer):
+    """Compare each attribute by its name as text: ``torch.float16`` is "float16"."""
+    for attribute, wanted, advice in _WANTED:
+        if not hasattr(answer, attribute):
+            return Wrong(
+                "a BitsAndBytesConfig is asked for",
+                f"a value of type {type(answer).__name__}",
+                "BitsAndBytesConfig(...)",
+                "pass the config itself, not a model.",
+            )
+        got = str(getattr(answer, attribute)).removeprefix("torch.")
+        if got != wanted:
+            return Wrong(attribute, got, wanted, advice)
+    return None
+
+
+def _block_case(block, about=None, mistakes=False):
+    """Return a case of exercise 10.4: the bytes and absmax of one block, and its values."""
+    b = quantize_blockwise(block, NF4, block_size=len(block))
+    expected = b.dequantize()
+    wrong = ()
+    if mistakes:
+        low_first = NF4.values[np.stack([b.codes & 15, b.codes >> 4], axis=1).ravel()]
+        wrong = (
+            (low_first * b.absmax[0], "the first weight of a byte is in its high half."),
+            (NF4.values[b.unpack()], "times the absmax of the block."),
+        )
+    # float32 against float64 arithmetic: half a unit in the last of 24 bits.
+    within = float(b.absmax[0]) * 2.0**-23
+    return Case(
+        (b.codes, b.absmax[0], NF4.values),
+        expected,
+        about=about,
+        within=within,
+        why="the rounding of float32",
+        mistakes=wrong,
+    )
+
+
+def _blocks():
+    random = np.random.default_rng(10).normal(size=64).astype(np.float32)
+    return (
+        _block_case(np.array([-2.0, 0.0], np.float32), "one byte, 0x07, with absmax 2", True),
+        _block_case(
+            np.array([1.0, -0.4, 0.2, 0.05], np.float32), "two bytes with absmax 1", mistakes=True
+        ),
+        _block_case(random, "a block of 64 weights in 32 bytes", mistakes=True),
+    )
+
+
+EXERCISES = {
+    "10.1": Exercise(
+        hint="two parts: the linear layers at 4.127 bits, everything else at 16.",
+        check=function(
+            Case((64e6, 0), _bytes(64e6, 0), about="64 million linear weights, nothing else"),
+            Case(
+                (0, 1e6),
+                2e6,
+                about="no linear layer, 1 million other weights",
+                look_at="embeddings, norms and the output head keep 16 bits, 2 bytes each.",
+            ),
+            Case(
+                (_LINEAR, _OTHERS), _bytes(_LINEAR, _OTHERS), about="a model of 7.6 billion weights"
+            ),
+            look_at="4 bits, 8/64 for the scales, 32/(64 * 256) for the scales of the scales.",
+        ),
+        learned="the prediction needs two counts, and no GPU: you can do it before you download.",
+    ),
+    "10.2": Exercise(
+        hint="one scale for 64 weights, 4 bytes each.",
+        check=value(
+            _HIDDEN,
+            about="GB of scales beside 6.5 billion NF4 weights",
+            look_at="weights / 64 scales, 4 bytes for each, in GB.",
+            mistakes=(
+                (_HIDDEN * memory.GB, "these are bytes; a GB has 10⁹ of them."),
+                (
+                    _HIDDEN / 4,
+                    "that is one byte a scale; without double quantization it has 4.",
+                ),
+                (_HIDDEN * 8, "these are billions of bits."),
+                (_HIDDEN * memory.GB / memory.GiB, "this is in GiB; a GB has 10⁹ bytes."),
+            ),
+        ),
+        learned="get_memory_footprint shows none of it; nvidia-smi shows all of it.",
+    ),
+    "10.3": Exercise(
+        hint="the article's config, with one flag changed: a T4 does not compute in bfloat16.",
+        check=_check_config,
+        learned="this config serves a free Colab GPU, and every newer one.",
+    ),
+    "10.4": Exercise(
+        hint="byte >> 4 is its high half, byte & 15 its low one; each is a place in the codebook.",
+        check=function(
+            *_blocks(),
+            look_at="codes, high half first; their values in the codebook; times absmax.",
+        ),
+        learned="you can read every weight of a 4-bit model from its bytes, with no library.",
+    ),
+}

@@ -1,0 +1,458 @@
+"""Notebook 08: sixteen values as figures, and an explorer with one weight to drag.
+
+Settings become an `Exploration` (`explore`), that becomes HTML (`face`) or a picture (`still`), and
+`explorer` wires them to controls. All codes come from `quantlab.codebooks`.
+"""
+
+import textwrap
+from dataclasses import dataclass
+from importlib.resources import files
+from statistics import NormalDist
+
+import anywidget
+import ipywidgets as widgets
+import numpy as np
+import traitlets
+
+from quantlab import errors
+from quantlab._checks import one_of, positive, whole
+from quantlab.codebooks import FP4, NF4, Codebook, quantize_blockwise
+from quantlab.show import html, style
+from quantlab.show.explorer import Explorer
+
+#: Notebook 04's absmax with 4 bits as a table: -7/7 ... 7/7, and one code that is never used.
+INT4 = Codebook("int4", np.append(np.arange(-7, 8), 7) / 7)
+CODEBOOKS = {"NF4": NF4, "FP4": FP4, "int4": INT4}
+BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)  # those that bitsandbytes serves
+BAR, BAND = "#B5B5B5", "#7A7A7A"  # two greys that differ in print
+DRAWN = 32  # weights of a block that are drawn; the smallest block has as many
+BINS = 80
+
+# ------------------------------------------------------------------------------- figures
+
+
+def histogram(weights, title):
+    """Return a picture of how often each weight occurs, with the normal curve of the same width.
+
+    weights: real array of any shape. title: the message, a sentence.
+    """
+    weights = np.asarray(weights, dtype=np.float64).ravel()
+    typical = weights.std()
+    counts, edges = np.histogram(weights / typical, bins=90, range=(-4.5, 4.5))
+    density = counts / weights.size / np.diff(edges)
+    middle = (edges[:-1] + edges[1:]) / 2
+    fig, axes = style.figure(740, 320)
+    axes.bar(middle, density, np.diff(edges), color=BAR)
+    line = np.linspace(-4.5, 4.5, 400)
+    axes.plot(line, [NormalDist().pdf(x) for x in line], color=style.INK, lw=2, ls="--")
+    words = {"textcoords": "offset points", "fontsize": 12}
+    axes.annotate("normal curve", (0.85, NormalDist().pdf(0.85)), (10, 6), **words)
+    axes.annotate("weights", (0, 0.12), (0, 0), ha="center", **words)
+    axes.set(xlabel=f"weight, in typical sizes (1 is {typical:.4g})", yticks=[], xlim=(-4.5, 4.5))
+    axes.spines["left"].set_visible(False)
+    _headline(axes, title)
+    inside = [float(np.mean(np.abs(weights) < k * typical)) for k in (1, 2)]
+    said = f"{inside[0]:.1%} of the weights are within 1 typical size, {inside[1]:.1%} within 2"
+    return style.picture(fig, alt=f"{title}. {said}; of a normal distribution 68.3% and 95.4%.")
+
+
+def levels(tables, title, unit="weight / absmax of its block"):
+    """Return a picture of the values of each table as marks between -1 and 1.
+
+    tables: dict of name -> values in -1 to 1. title: the message, a sentence. unit: of the values.
+    """
+    fig, axes = style.figure(740, 76 + 62 * len(tables))
+    said = []
+    for row, (name, values) in enumerate(tables.items()):
+        values = np.unique(np.asarray(values, dtype=np.float64))
+        width = 2 if len(values) <= 16 else 0.8
+        axes.vlines(values, row - 0.3, row + 0.12, color=style.INK, lw=width)
+        inner = values[values > 0].min()
+        words = f"{name}: {len(values)} values, the smallest above 0 is {inner:.3g}"
+        axes.annotate(words, (0, row + 0.16), (0, 0), textcoords="offset points", fontsize=12,
+                      ha="center", va="top", annotation_clip=False)  # fmt: skip
+        said.append(words)
+    axes.set(xlim=(-1.02, 1.02), ylim=(len(tables) - 0.3, -0.5), yticks=[])
+    axes.set_xlabel(unit)
+    axes.spines["left"].set_visible(False)
+    _signs(axes)
+    _headline(axes, title)
+    return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
+
+
+def usage(shares, title):
+    """Return a picture of what share of the weights has each of the sixteen codes.
+
+    shares: dict of name -> 16 shares, codes in ascending order of their values. title: the message.
+    """
+    fig, panels = style.figure(740, 270, columns=len(shares), sharey=True, squeeze=False)
+    top = max(100 * float(np.max(share)) for share in shares.values())
+    said = []
+    for axes, (name, share) in zip(panels[0], shares.items(), strict=True):
+        percent = 100 * np.asarray(share, dtype=np.float64)
+        axes.bar(range(16), percent, color=BAND, width=0.75)
+        axes.axhline(100 / 16, color=style.INK, lw=1.5, ls="--")
+        axes.set_title(name, fontsize=12, fontweight="normal")
+        axes.set(xlabel="code", xticks=(0, 5, 10, 15), ylim=(0, top * 1.06))
+        said.append(f"{name}: {percent.min():.1f}% to {percent.max():.1f}%")
+    panels[0, 0].set_ylabel("% of the weights")
+    panels[0, 0].text(15.4, 100 / 16, "6.25", va="bottom", ha="right", fontsize=12)
+    fig.suptitle(title, x=0.005, ha="left", fontsize=14, fontweight="bold", color=style.INK)
+    return style.picture(fig, alt=f"{title}. {'; '.join(said)}; equal shares are 6.25%.")
+
+
+def block(weights, quantized, title, count=DRAWN):
+    """Return a picture of the first weights of an array, one a line, and the levels of their block.
+
+    weights: real array, whose first `count` values lie in one block. quantized: its `Blockwise`.
+    title: the message, a sentence.
+    """
+    values = np.asarray(weights, dtype=np.float64).ravel()[:count]
+    back = quantized.dequantize().ravel()[:count]
+    places = np.sort(quantized.codebook.values) * quantized.absmax[0]
+    fig, axes = style.figure(740, 330)
+    _draw_rows(axes, values, back, places)
+    axes.set_xlabel("weight (dot: as it was; red: the way to what comes back; lines: levels)")
+    _headline(axes, title)
+    worst = np.abs(back - values).max()
+    said = f"The levels reach from {places[0]:.3f} to {places[-1]:.3f}; the largest error of "
+    return style.picture(fig, alt=f"{title}. {said}the {count} weights drawn is {worst:.3f}.")
+
+
+def tradeoff(curves, title):
+    """Return a picture of relative error against bits per weight.
+
+    curves: dict of name -> list of (block size, bits per weight, relative error), largest block
+    first; up to four. The points of the first are named by their block size. title: the message.
+    """
+    fig, axes = style.figure(740, 400)
+    looks = ((style.INK, "o", "-"), (BAND, "s", "-"), (BAND, "^", "-"), (style.INK, "D", "--"))
+    words = {"textcoords": "offset points", "fontsize": 12, "annotation_clip": False}
+    said = []
+    for place, (name, points) in enumerate(curves.items()):
+        sizes, bits, error = (np.array(column) for column in zip(*points, strict=True))
+        color, marker, dash = looks[place]
+        axes.plot(bits, 100 * error, color=color, marker=marker, ms=7, ls=dash)
+        axes.annotate(name, (bits[-1], 100 * error[-1]), (12, 0), va="center", **words)
+        for size, x, y in zip(sizes, bits, 100 * error, strict=True) if place == 0 else ():
+            axes.annotate(str(size), (x, y), (0, 9), **words)
+        said.append(
+            f"{name}: {bits[0]:.3f} bits {error[0]:.1%}, {bits[-1]:.3f} bits {error[-1]:.1%}"
+        )
+    lowest = min(point[2] for points in curves.values() for point in points)
+    widest = max(point[1] for points in curves.values() for point in points)
+    axes.set(xlim=(3.97, widest + 0.16), xlabel="bits per weight, scales included")
+    axes.set_ylim(bottom=100 * lowest - 0.6)
+    axes.set_ylabel("relative error, %")
+    _headline(axes, title)
+    return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
+
+
+def _draw_rows(axes, values, back, places):
+    """Draw one weight a line: a dot where it was, red to what comes back, the levels behind."""
+    rows = np.arange(len(values))
+    axes.vlines(places, -1, len(values), color=style.GRID, lw=1.5)
+    axes.hlines(rows, np.minimum(values, back), np.maximum(values, back), color=style.ERROR, lw=3)
+    axes.plot(values, rows, "o", color=style.INK, ms=4)
+    axes.set(ylim=(len(values), -1), yticks=[])
+    axes.spines["left"].set_visible(False)
+    _signs(axes)
+
+
+def _signs(axes):
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+
+
+def _headline(axes, title):
+    lines = "\n".join(textwrap.wrap(title, 62))
+    axes.set_title(lines, loc="left", fontsize=14, fontweight="bold", color=style.INK)
+
+
+# ------------------------------------------------------------------------------- the explorer
+
+
+@dataclass(frozen=True, eq=False)
+class Exploration:
+    """A layer in 4 bits in which one weight was given another size; sizes are in typical weights.
+
+    outlier: that weight. neighbours: 31 weights of its block, and back: what they come back as.
+    places: the levels of the block. counts: of all weights over the absmax of their block, in
+    `BINS` bins from -1 to 1. bits: per weight, scales included. The outlier itself aside, error
+    is the relative error of the layer, block_error that of its block, lost the share of its block
+    that comes back as 0 and was not.
+    """
+
+    codebook: Codebook
+    block_size: int
+    outlier: float
+    neighbours: np.ndarray
+    back: np.ndarray
+    places: np.ndarray
+    counts: np.ndarray
+    bits: float
+    error: float
+    block_error: float
+    lost: float
+
+    @property
+    def absmax(self):
+        """The largest magnitude in the block of the outlier, in typical weights."""
+        return float(np.abs(self.places).max())
+
+
+def explore(weights, block_size=64, codebook="NF4", outlier=6.0, double_quant=False):
+    """Return the `Exploration` of a layer whose middle weight is made `outlier` typical weights.
+
+    weights: real array of at least 4096 values; its standard deviation is the typical weight.
+    codebook: a name in `CODEBOOKS`. block_size: 32 or more, so that a block holds what is drawn.
+    Raises ValueError for other names, smaller blocks or arrays, or a size that is negative.
+    """
+    table = CODEBOOKS[one_of("codebook", codebook, CODEBOOKS)]
+    whole("block_size", block_size, DRAWN)
+    positive("outlier", outlier, or_zero=True)
+    flat = np.array(weights, dtype=np.float32).ravel()
+    if flat.size < max(BLOCK_SIZES):
+        raise ValueError(f"weights must hold {max(BLOCK_SIZES)} values or more, got {flat.size}")
+    typical = float(flat.std())
+    place = flat.size // 2 // DRAWN * DRAWN
+    flat[place] = outlier * typical
+    q = quantize_blockwise(flat, table, block_size, double_quant)
+    back, first = q.dequantize(), place // block_size
+    peak = np.repeat(np.maximum(q.absmax, np.float32(1e-38)), block_size)[: flat.size]
+    bins = ((flat / peak + 1) * (BINS / 2)).astype(np.int64)
+    flat[place] = back[place] = 0  # a zero that comes back as zero adds to no error
+    mine = slice(first * block_size, (first + 1) * block_size)
+    drawn = slice(place + 1, place + DRAWN)
+    return Exploration(
+        codebook=table,
+        block_size=block_size,
+        outlier=outlier,
+        neighbours=flat[drawn] / typical,
+        back=back[drawn] / typical,
+        places=np.unique(table.values) * float(q.absmax[first]) / typical,
+        counts=np.bincount(bins.clip(0, BINS - 1), minlength=BINS),
+        bits=q.bits_per_value,
+        error=errors.relative(back, flat),
+        block_error=errors.relative(back[mine], flat[mine]),
+        lost=np.count_nonzero((back[mine] == 0) & (flat[mine] != 0)) / (block_size - 1),
+    )
+
+
+def facts(found):
+    """Return what is to be said of an `Exploration`: a list of (name, number, unit)."""
+    rest = f"its other {found.block_size - 1} weights"
+    return [
+        ("bits per weight, scales included", found.bits, ""),
+        ("relative error of the layer", 100 * found.error, "%"),
+        ("absmax of the block above", found.absmax, "× typical"),
+        (f"relative error of {rest}", 100 * found.block_error, "%"),
+        (f"share of {rest} that become 0", 100 * found.lost, "%"),
+    ]
+
+
+def face(found):
+    """Return the HTML of an `Exploration`: its block, its histogram, its numbers."""
+    said = f"Block of {found.block_size}, {found.codebook.name}, one weight at {found.outlier:g}"
+    label = (
+        f"{said}: error of its neighbours {found.block_error:.1%}, of the layer {found.error:.1%}"
+    )
+    picture = html.svg(WIDTH, HEIGHT, _block_svg(found) + _histogram_svg(found), label)
+    return f"{picture}{_facts_html(found)}"
+
+
+# One drawing, in CSS pixels: the block above, the histogram below.
+WIDTH, HEIGHT = 740, 424
+LEFT, RIGHT = 24, WIDTH - 24
+LOW, HIGH = -4.0, 12.4  # typical weights that the block's picture spans
+LARGEST = 12.0  # how far the outlier goes
+UNIT = (RIGHT - LEFT) / (HIGH - LOW)
+ZERO = LEFT - LOW * UNIT
+BLOCK_TOP, BLOCK_FLOOR, ROW = 28, 202, 4.6
+BARS_TOP, BARS_FLOOR, DENSEST = 292, 386, 2.4  # the density that reaches the top
+
+
+def _block_svg(found):
+    seen = found.places[(found.places >= LOW) & (found.places <= HIGH)]
+    lines = "".join(
+        f'<line x1="{ZERO + p * UNIT:.1f}" x2="{ZERO + p * UNIT:.1f}" y1="{BLOCK_TOP}" '
+        f'y2="{BLOCK_FLOOR}" style="stroke:{html.QUIET};stroke-width:1.5;opacity:0.6"/>'
+        for p in seen
+    )
+    rows = []
+    for row, (value, back) in enumerate(zip(found.neighbours, found.back, strict=True)):
+        y, x, to = BLOCK_TOP + 30 + ROW * row, ZERO + value * UNIT, ZERO + back * UNIT
+        rows.append(
+            f'<line x1="{x:.1f}" x2="{to:.1f}" y1="{y:.1f}" y2="{y:.1f}" '
+            f'style="stroke:{html.RED};stroke-width:3"/>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" style="fill:{html.INK}"/>'
+        )
+    words = f"{DRAWN} weights of one block. Dot: the weight, red: its error, lines: the levels"
+    return (
+        _text(LEFT, 16, words) + lines + "".join(rows) + _handle(found)
+        + _axis(BLOCK_FLOOR, [(ZERO + x * UNIT, f"{x}") for x in range(-4, 13, 2)])
+        + _text(RIGHT, BLOCK_FLOOR + 40, "size of the weight, in typical weights", "end")
+    )  # fmt: skip
+
+
+def _handle(found):
+    """The weight to drag: a large dot, and its name on the side where there is room."""
+    x, y = ZERO + found.outlier * UNIT, BLOCK_TOP + 12
+    left = found.outlier > LARGEST / 2
+    name = _text(
+        x - 16 if left else x + 16, y + 5, "drag me", "end" if left else "start", halo=True
+    )
+    return (
+        f'{name}<circle class="ql-handle" cx="{x:.2f}" cy="{y}" r="10" data-drag="outlier" '
+        f'data-zero="{ZERO:.3f}" data-unit="{UNIT:.3f}" data-min="0" data-max="{LARGEST:g}" '
+        f'data-step="0.1" style="fill:{html.INK};stroke:{html.GROUND};stroke-width:2;'
+        'cursor:ew-resize;touch-action:none"/>'
+    )
+
+
+def _histogram_svg(found):
+    density = found.counts / found.counts.sum() * BINS / 2
+    wide = (RIGHT - LEFT) / BINS
+    bars = []
+    for i, height in enumerate(np.minimum(density / DENSEST, 1) * (BARS_FLOOR - BARS_TOP)):
+        if height > 0:
+            bars.append(
+                f'<rect x="{LEFT + i * wide:.1f}" y="{BARS_FLOOR - height:.1f}" '
+                f'width="{wide - 0.6:.1f}" height="{height:.1f}" style="fill:{html.QUIET};'
+                'opacity:0.55"/>'
+            )
+    middle, half = (LEFT + RIGHT) / 2, (RIGHT - LEFT) / 2
+    marks = "".join(
+        f'<line x1="{middle + v * half:.1f}" x2="{middle + v * half:.1f}" y1="{BARS_TOP - 6}" '
+        f'y2="{BARS_FLOOR}" style="stroke:{html.INK};stroke-width:1.5"/>'
+        for v in np.unique(found.codebook.values)
+    )
+    ends = [(middle + x * half, f"{x:g}") for x in (-1, -0.5, 0, 0.5, 1)]
+    words = (
+        f"All weights, each over the absmax of its block, and the levels of {found.codebook.name}"
+    )
+    return (
+        _text(LEFT, BARS_TOP - 16, words) + "".join(bars) + marks + _axis(BARS_FLOOR, ends)
+    )  # fmt: skip
+
+
+def _axis(y, ticks):
+    line = f'<line x1="{LEFT}" x2="{RIGHT}" y1="{y}" y2="{y}" style="stroke:{html.INK}"/>'
+    return line + "".join(_text(x, y + 19, label, "middle") for x, label in ticks)
+
+
+def _text(x, y, words, anchor="start", halo=False):
+    look = f' style="paint-order:stroke;stroke:{html.GROUND};stroke-width:5"' if halo else ""
+    words = html.escape(words.replace("-", "−") if words[:1] == "-" else words)
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{look}>{words}</text>'
+
+
+def _facts_html(found):
+    cell = (
+        f"padding:2px 10px;white-space:nowrap;color:{html.INK};border-bottom:1px solid {html.GRID}"
+    )
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left;font-weight:400;width:25em;{cell}">'
+        f'{name}</th><td style="text-align:right;min-width:5em;{cell}">{_pointed(number)}</td>'
+        f'<td style="min-width:5em;{cell}">{unit}</td></tr>'
+        for name, number, unit in facts(found)
+    )
+    return (
+        '<table style="border-collapse:collapse;font-size:16px;font-variant-numeric:tabular-nums">'
+        f"<tbody>{body}</tbody></table>"
+    )
+
+
+def _pointed(number):
+    """Four significant digits, padded on the right so that decimal points stand in line."""
+    text = html.number(float(number))
+    decimals = len(text.partition(".")[2])
+    return text + "\N{FIGURE SPACE}" * (3 - decimals)
+
+
+class DragFace(anywidget.AnyWidget):
+    """A face in which one thing can be dragged sideways.
+
+    value: its HTML, as of ``ipywidgets.HTML``. position: where the thing that carries ``data-drag``
+    was dragged to, in the units that its other data attributes say (static/drag.js).
+    """
+
+    _esm = (files("quantlab.show") / "static" / "drag.js").read_text(encoding="utf-8")
+    value = traitlets.Unicode().tag(sync=True)
+    position = traitlets.Float().tag(sync=True)
+
+
+class _Draggable(Explorer):
+    """An `Explorer` whose control `outlier` is also moved by dragging on the face."""
+
+    def _assemble(self):
+        slider = self.controls["outlier"]
+        self.html = DragFace(position=slider.value, layout=self.html.layout)
+        # Both ways: a drag back to where the last drag ended has to count as a move.
+        self.html.observe(lambda change: setattr(slider, "value", change["new"]), "position")
+        slider.observe(lambda change: setattr(self.html, "position", change["new"]), "value")
+        return super()._assemble()
+
+
+def _look(**style):
+    """Width and label of a control: a fresh layout for each, as widgets do not share them."""
+    layout = widgets.Layout(width="520px", max_width="98%")
+    return {"style": {"description_width": "10em", **style}, "layout": layout}
+
+
+def explorer(weights):
+    """Return the explorer of a layer in 4 bits, with one weight to drag out of its block.
+
+    weights: as for `explore`.
+    """
+    controls = {
+        "codebook": widgets.ToggleButtons(
+            options=list(CODEBOOKS), description="codebook", **_look(button_width="5em")
+        ),
+        "block_size": widgets.SelectionSlider(
+            options=BLOCK_SIZES, value=64, description="block size", **_look()
+        ),
+        "double_quant": widgets.Checkbox(
+            value=False, description="double quantization", indent=False
+        ),
+        "outlier": widgets.FloatSlider(
+            value=6.0, min=0, max=LARGEST, step=0.1, readout_format=".1f",
+            description="the dragged weight", **_look(),
+        ),
+    }  # fmt: skip
+    first = {name: control.value for name, control in controls.items()}
+    return _Draggable(
+        controls,
+        lambda **settings: face(explore(weights, **settings)),
+        title="Drag one weight and watch its block",
+        static=still(explore(weights, **first)),
+        height=HEIGHT + 140,
+    )
+
+
+def still(found):
+    """Return an `Exploration` as a picture."""
+    fig, (above, below) = style.figure(style.WIDEST, 520, rows=2, height_ratios=(1.3, 1))
+    values = np.concatenate([[found.outlier], found.neighbours])
+    back = np.concatenate([[found.outlier], found.back])
+    _draw_rows(above, values, back, found.places)
+    above.plot(found.outlier, 0, "o", color=style.INK, ms=11)
+    above.set(xlim=(LOW, HIGH), ylim=(DRAWN, -2.5), xlabel="size of the weight, in typical weights")
+    title = (
+        f"One weight of {found.outlier:g} typical sizes: its {found.block_size - 1} "
+        f"neighbours err by {found.block_error:.0%}"
+    )
+    _headline(above, title)
+    density = found.counts / found.counts.sum() * BINS / 2
+    edges = np.linspace(-1, 1, BINS + 1)
+    below.bar(edges[:-1], density, np.diff(edges), align="edge", color=BAR)
+    below.vlines(np.unique(found.codebook.values), 0, DENSEST, color=style.INK, lw=1.5)
+    below.set(xlim=(-1.01, 1.01), ylim=(0, DENSEST), yticks=[])
+    below.set_xlabel(
+        f"all weights, each over its block's absmax, and {found.codebook.name}'s levels"
+    )
+    below.spines["left"].set_visible(False)
+    _signs(below)
+    said = "; ".join(
+        f"{name} {html.number(number)} {unit}".strip() for name, number, unit in facts(found)
+    )
+    return style.picture(fig, alt=f"{title}. {said}.")

@@ -1,0 +1,212 @@
+"""Notebook 09's explorer: quantize the whole model in any way and see what it still knows.
+
+Settings become a `Result` (`Bench.result`), that becomes HTML (`face`) or a picture (`still`), and
+`explorer` wires both to controls.
+"""
+
+import textwrap
+
+import ipywidgets as widgets
+import matplotlib
+import numpy as np
+
+from quantlab.show import html, model, style
+from quantlab.show.explorer import Explorer
+
+#: What shares a scale in the explorer -> weights. 0 is a row: a slider has no option None.
+GROUPS = {"whole row": 0, "128": 128, "64": 64, "32": 32, "16": 16}
+
+
+def normal(method, bits, group):
+    """Return (setting, note): what the controls ask for, as far as the method knows it.
+
+    group: weights that share a scale, 0 for a row.
+    """
+    group = group or None
+    if method not in model.FIXED:
+        return model.Setting(method, bits, group), ""
+    notes = (
+        []
+        if bits == model.FIXED[method]
+        else [f"{method} has {model.FIXED[method]} bits: bits stay there"]
+    )
+    if group is None:
+        group = 64
+        notes.append("its scales go with blocks: 64 is taken")
+    return model.Setting(method, model.FIXED[method], group), "; ".join(notes)
+
+
+def face(result, reference, tried, background=(), note=""):
+    """Return one setting of the explorer as HTML.
+
+    reference: the result of the 16-bit model. tried: results to draw dark, `result` among them.
+    background: results to draw pale. note: what to say about the setting.
+    """
+    facts = [
+        ("bits per weight", f"{result.bits:.3f}"),
+        (
+            "perplexity",
+            f"{model.number(result.perplexity)} (16 bits: {model.number(reference.perplexity)})",
+        ),
+        ("facts right", f"{result.facts} of 256 (16 bits: {reference.facts})"),
+    ]
+    line = "".join(
+        f'<span style="white-space:nowrap">{html.span(name, html.QUIET)} '
+        f"{html.span(value, bold=True)}</span>"
+        for name, value in facts
+    )
+    return (
+        f'<div style="color:{html.INK};font-size:16px;line-height:1.4">'
+        f"<b>{html.escape(str(result.setting))}</b> {html.span(note, html.QUIET)}"
+        f'<div style="display:flex;flex-wrap:wrap;gap:2px 24px;margin:6px 0">{line}</div>'
+        f'<div style="min-height:4.5em;max-width:700px">'
+        f"{model.parted_html(result.text, reference.text)}</div>"
+        f"{_points_svg(result, reference, tried, background)}</div>"
+    )
+
+
+def _points_svg(result, reference, tried, background):
+    """Draw perplexity against bits: pale what the table holds, dark what was tried."""
+    width, height = 700, 300
+    low, top = model.limits([reference])
+
+    def place(bits, perplexity):
+        x = 60 + (np.log2(min(bits, 9)) - 0.9) / (np.log2(9.5) - 0.9) * (width - 80)
+        y = 15 + (top - min(perplexity, top)) / (top - low) * (height - 70)
+        return round(float(x), 1), round(float(y), 1)
+
+    parts = [_frame_svg(place, reference, width, height)]
+    for results, color, size in ((background, html.GRID, 6), (tried, html.INK, 7)):
+        for r in results:
+            x, y = place(r.bits, r.perplexity)
+            parts.append(f'<circle cx="{x}" cy="{y}" r="{size}" style="fill:{color}"/>')
+    x, y = place(result.bits, result.perplexity)
+    ring = f'style="fill:none;stroke:{html.RED};stroke-width:3"'
+    parts.append(f'<circle cx="{x}" cy="{y}" r="12" {ring}/>')
+    if result.perplexity > top:
+        parts.append(
+            f'<text x="{x + 18}" y="{y + 6}">{model.number(result.perplexity)}, above</text>'
+        )
+    label = (
+        f"Perplexity against bits per weight, {len(tried)} settings tried; now {result.bits:.2f} "
+        f"bits, perplexity {model.number(result.perplexity)}"
+    )
+    return html.svg(width, height, "".join(parts), label)
+
+
+def _frame_svg(place, reference, width, height):
+    _, level = place(4, reference.perplexity)
+    floor = height - 45
+    parts = [
+        f'<line x1="60" x2="{width - 20}" y1="{y}" y2="{y}" style="stroke:{color}"{dash}/>'
+        for y, color, dash in (
+            (floor, html.INK, ""), (level, html.QUIET, ' stroke-dasharray="6 4"')
+        )
+    ]  # fmt: skip
+    parts.append(
+        f'<text x="{width - 20}" y="{level - 6}" text-anchor="end">'
+        f"16 bits: {model.number(reference.perplexity)}</text>"
+    )
+    for bits in (2, 3, 4, 5, 6, 8):
+        x, _ = place(bits, reference.perplexity)
+        parts.append(f'<text x="{x}" y="{floor + 20}" text-anchor="middle">{bits}</text>')
+    low, top = model.limits([reference])
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1e9) if (top - low) / step < 6)
+    for level in np.arange(np.ceil(low / step) * step, top, step):
+        _, y = place(4, level)
+        parts.append(f'<text x="52" y="{y + 5}" text-anchor="end">{level:g}</text>')
+    parts.append(
+        f'<text x="{width / 2}" y="{height - 5}" text-anchor="middle">bits per weight</text>'
+        f'<text x="18" y="{height / 2}" text-anchor="middle" '
+        f'transform="rotate(-90 18 {height / 2})">perplexity</text>'
+    )
+    return "".join(parts)
+
+
+class _Try:
+    """The explorer's face: computes a setting once, keeps the points, reports how far it is."""
+
+    def __init__(self, bench, bar):
+        self.bench, self.bar, self.tried = bench, bar, {}
+        self.background = [r for r in bench.results.values() if r.setting.method != "16 bits"]
+
+    def __call__(self, method, bits, group):
+        setting, note = normal(method, bits, group)
+        try:
+            reference = self.bench.result(model.Setting("16 bits", 16), self._tell)
+            result = self.bench.result(setting, self._tell)
+        except KeyboardInterrupt:
+            return html.message("stopped. Choose another setting, and come back to this one.")
+        finally:
+            self._tell(0.0, "")
+        self.tried[setting] = result
+        return face(result, reference, list(self.tried.values()), self.background, note)
+
+    def _tell(self, part, words):
+        self.bar.value, self.bar.description = part, words
+
+
+def explorer(bench):
+    """Return the explorer of one `Bench`: method, bits and group on controls, a bar for the wait.
+
+    Results of the bench are there at once and drawn pale; every setting tried adds a dark point.
+    """
+    bar = widgets.FloatProgress(value=0, min=0, max=1, layout=widgets.Layout(width="400px"))
+    bar.style.description_width = "90px"
+    bar.style.bar_color = style.LINE
+    look = {"style": {"description_width": "90px"}}
+    wide = {**look, "layout": widgets.Layout(width="400px", max_width="98%")}
+    controls = {
+        "method": widgets.Dropdown(
+            options=list(model.METHODS), value="GPTQ", description="method", **wide
+        ),
+        # Computed when the slider is let go: on the way it would quantize for every position.
+        "bits": widgets.IntSlider(
+            value=3, min=2, max=8, continuous_update=False, description="bits", **wide
+        ),
+        "group": widgets.SelectionSlider(
+            options=list(GROUPS.items()), value=0, continuous_update=False,
+            description="scale per", **wide,
+        ),
+    }  # fmt: skip
+    first = model.Setting("GPTQ", 3)
+    view = Explorer(
+        controls,
+        _Try(bench, bar),
+        title="Quantize tiny-lm and see what it still knows",
+        static=still(bench.result(first), bench.result(model.Setting("16 bits", 16)), bench),
+        height=520,
+    )
+    view.bar = bar
+    *above, below = view.widget.children
+    view.widget.children = (*above, bar, below)
+    return view
+
+
+@matplotlib.rc_context(style.RC)
+def still(result, reference, bench):
+    """Return one setting of the explorer as a picture."""
+    fig, (words, axes) = style.figure(style.WIDEST, 500, rows=2, height_ratios=(1, 2.4))
+    words.axis("off")
+    said = (
+        f"{result.bits:.2f} bits per weight, perplexity {model.number(result.perplexity)}, "
+        f"{result.facts} of 256 facts right"
+    )
+    lines = textwrap.wrap(result.text.replace("$", r"\$"), 72)
+    words.text(0, 1.1, str(result.setting), va="top", fontweight="bold", fontsize=14)
+    words.text(0, 0.82, said, va="top")
+    words.text(0, 0.54, "\n".join(lines[:4]), va="top", style="italic")
+    low, top = model.limits([reference])
+    pale = [r for r in bench.results.values() if r.bits < 9]
+    heights = [min(r.perplexity, top) for r in pale]
+    axes.plot([r.bits for r in pale], heights, "o", color="#B5B5B5", ms=8, clip_on=False)
+    axes.axhline(reference.perplexity, color=style.LINE, lw=1.5, ls="--")
+    label = f"16 bits: {model.number(reference.perplexity)}"
+    axes.annotate(label, (6, reference.perplexity), (0, 5), textcoords="offset points")
+    axes.plot(result.bits, result.perplexity, "o", color=style.INK, ms=8)
+    axes.plot(result.bits, result.perplexity, "o", mfc="none", mec=style.ERROR, mew=2.5, ms=16)
+    axes.set(ylabel="perplexity", ylim=(low, top))
+    model.name_those_above(axes, pale, top)
+    model.bits_axis(axes, (2, 3, 4, 6, 8))
+    start = " ".join(lines)
+    return style.picture(fig, alt=f"Still of the explorer. {result.setting}: {said}. “{start}”")

@@ -1,0 +1,127 @@
+"""The exercises of notebook 07 accept what is right and name the usual mistakes."""
+
+import numpy as np
+import pytest
+
+import quantlab as ql
+from quantlab.course import verdict
+from quantlab.course.exercises import ch07
+
+
+def right_bits(bits, inputs, outputs, group_size, zero_points):
+    groups = inputs // group_size * outputs
+    return (bits * inputs * outputs + groups * (32 if zero_points else 16)) / (inputs * outputs)
+
+
+def right_frontier(pairs):
+    kept = []
+    for bits, error in sorted(pairs):
+        if not kept or error < kept[-1][1]:
+            kept.append((bits, error))
+    return kept
+
+
+def right_choice(rows, weights, most_bytes, have_text):
+    fits = [r for r in rows if weights * r[1] / 8 <= most_bytes and (have_text or not r[3])]
+    return min(fits, key=lambda r: r[2])[0] if fits else "none"
+
+
+def comparison(axis=0, group_size=None, on_new=True, turned=False):
+    def compare(W, X_seen, X_new):
+        x = X_new if on_new else X_seen
+        rounded = ql.quantize_absmax(W, bits=4, axis=axis)
+        gptq = ql.quantize_gptq(W, ql.hessian(X_seen), bits=4, group_size=group_size)
+        found = [ql.errors.relative(x @ q.dequantize(), x @ W) for q in (rounded, gptq)]
+        return found[::-1] if turned else found
+
+    return compare
+
+
+RIGHT = {
+    "7.1": right_bits,
+    "7.2": right_frontier,
+    "7.3": right_choice,
+    "7.4": comparison(),
+}
+
+
+@pytest.mark.parametrize("id", ch07.EXERCISES)
+def test_the_right_answer_is_right(id):
+    assert verdict(id, RIGHT[id]).state == "right"
+
+
+@pytest.mark.parametrize("id", ch07.EXERCISES)
+def test_no_answer_gets_the_hint(id):
+    found = verdict(id, lambda *args: ...)
+    assert found.state == "unanswered" and "Hint:" in found.text
+
+
+def test_true_bits_are_what_the_quantizers_count():
+    w = np.random.default_rng(7).normal(size=(256, 8))
+    for group in (32, 256):
+        plain = ql.quantize_absmax(w, bits=3, axis=0, group_size=group).bits_per_value
+        with_zero = ql.quantize_zero_point(w, bits=3, axis=0, group_size=group).bits_per_value
+        assert plain == ch07._true_bits(3, 256, 8, group, False)
+        assert with_zero == ch07._true_bits(3, 256, 8, group, True)
+
+
+def test_the_frontier_by_its_definition_is_the_one_in_a_single_pass():
+    rng = np.random.default_rng(7)
+    for _ in range(50):
+        pairs = [(int(b), int(e)) for b, e in {tuple(p) for p in rng.integers(0, 9, (12, 2))}]
+        assert ch07._frontier(pairs) == right_frontier(pairs)
+
+
+def test_a_fair_comparison_still_has_gptq_ahead():
+    case = ch07._comparison_case(64, 8, 7)
+    rounded, gptq = case.expected
+    assert gptq < rounded
+
+
+@pytest.mark.parametrize(
+    ("id", "answer", "says"),
+    [
+        ("7.1", lambda bits, *_: bits, "the code alone"),
+        ("7.1", lambda b, i, o, g, z: b + 16, "a group of weights shares"),
+        ("7.1", lambda b, i, o, g, z: b + 16 / i, "how many groups"),
+        ("7.1", lambda b, i, o, g, z: b + 16 / g, "a zero-point takes 16 bits"),
+        ("7.2", sorted, "fewer (or equal) bits"),
+        ("7.2", lambda pairs: right_frontier(pairs)[::-1], "sorted by bits"),
+        (
+            "7.2",
+            lambda pairs: sorted(
+                p for p in pairs if not any(q[0] < p[0] and q[1] < p[1] for q in pairs)
+            ),
+            "better in the other",
+        ),
+        ("7.3", lambda rows, *_: min(rows, key=lambda r: r[2])[0], "error decides"),
+        (
+            "7.3",
+            lambda rows, n, most, text: right_choice(rows, n, most, True),
+            "without text no method",
+        ),
+        (
+            "7.3",
+            lambda rows, n, most, text: right_choice(rows, n, most - 0.01, text),
+            "exactly as many bytes",
+        ),
+        ("7.4", comparison(on_new=False), "measured on"),
+        ("7.4", comparison(axis=None), "share a scale"),
+        ("7.4", comparison(axis=1), "one scale per input"),
+        ("7.4", comparison(group_size=32), "still has groups"),
+        ("7.4", comparison(turned=True), "rounding comes first"),
+    ],
+)
+def test_a_usual_mistake_is_wrong_and_named(id, answer, says):
+    found = verdict(id, answer)
+    assert found.state == "wrong" and says in " ".join(found.text.split())
+
+
+def test_nothing_that_fits_is_none():
+    found = verdict("7.3", lambda *args: right_choice(*args).replace("none", "absmax, 3"))
+    assert found.state == "wrong" and 'the answer is "none"' in " ".join(found.text.split())
+
+
+def test_repairing_two_of_three_faults_is_not_enough():
+    assert verdict("7.4", comparison(axis=None, group_size=32, on_new=False)).state == "wrong"
+    assert verdict("7.4", comparison(group_size=32, on_new=False)).state == "wrong"

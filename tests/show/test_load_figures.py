@@ -1,0 +1,130 @@
+"""Notebook 10: loads in numbers, their table, figure and explorer."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from quantlab.show import load
+
+HALF = load.Load("BF16", codes=6000, scales=0, kept=2000, perplexity=20.0)
+FOUR = load.Load("NF4", codes=1500, scales=200, kept=2000, perplexity=21.0)
+
+
+def model(perplexity=7.0):
+    """A stand-in for `lm.Model`: one linear layer of 4 x 8 and an embedding of 8, in 16 bits."""
+    linear = torch.nn.Linear(8, 4, bias=False, dtype=torch.bfloat16)
+    others = torch.nn.Parameter(torch.zeros(8, dtype=torch.bfloat16))
+    seen = {}
+
+    def measured(text, stride):
+        seen.update(text=text, stride=stride)
+        return perplexity
+
+    return SimpleNamespace(
+        linears=lambda: [("a", linear)],
+        network=SimpleNamespace(parameters=lambda: [linear.weight, others]),
+        memory_bytes=lambda: 64 + 16 + 12,
+        window=256,
+        perplexity=measured,
+        seen=seen,
+    )
+
+
+def test_the_three_parts_of_a_model_are_codes_scales_and_what_is_kept():
+    assert load.weigh(model()) == (64, 12, 16)
+
+
+def test_the_parts_of_the_bundled_4_bit_model_add_up_to_its_memory():
+    from quantlab import lm
+
+    four_bit = lm.load("tiny-lm", "nf4", device="cpu")
+    codes, scales, kept = load.weigh(four_bit)
+    weights = 2 * codes  # two codes to a byte
+    assert scales == weights / 64 * 4
+    assert codes + scales + kept == four_bit.memory_bytes()
+
+
+def test_a_load_reads_the_text_in_windows_side_by_side():
+    stand_in = model()
+    measured = load.measure("a load", stand_in, "some words")
+    assert stand_in.seen == {"text": "some words", "stride": 255}
+    assert (measured.name, measured.bytes, measured.perplexity) == ("a load", 92, 7.0)
+
+
+def test_the_difference_names_both_values_and_the_change():
+    said = load.difference(HALF, FOUR)
+    assert "8,000" in said and "3,700  (-4,300)" in said
+    assert "20.00" in said and "21.00  (+1.00)" in said
+
+
+def test_the_table_compares_with_its_first_row():
+    shown = load.table([HALF, FOUR]).data
+    assert "46.2%" in shown and "+5.00%" in shown.replace("\N{FIGURE SPACE}", "")
+
+
+def test_the_figure_says_what_stays_in_16_bits():
+    alt = load.memory_figure([HALF, FOUR]).alt
+    assert alt.startswith("2.2 times smaller, not 4: 54% of the 4-bit model is still 16-bit")
+
+
+def test_the_same_figure_gives_the_same_bytes():
+    assert load.memory_figure([HALF, FOUR]).data == load.memory_figure([HALF, FOUR]).data
+
+
+def test_the_face_shows_bytes_and_perplexity_beside_16_bits():
+    shown = load.face(FOUR, HALF)
+    for words in ("3,700", "46.2% of 16 bits", "21.00", "+5.00% against 16 bits", "200"):
+        assert words in shown
+
+
+def test_the_bars_of_the_face_are_parts_of_the_longest():
+    shown = load.face(FOUR, HALF)
+    assert "width:75.00%" in shown  # 6000 of 8000
+    assert "width:18.75%" in shown  # 1500 of 8000
+
+
+@pytest.fixture
+def calls():
+    return []
+
+
+@pytest.fixture
+def explorer(calls):
+    def measured(**flags):
+        calls.append(flags)
+        return FOUR
+
+    return load.explorer(measured, HALF)
+
+
+def test_the_explorer_names_its_controls_as_the_config_does(explorer):
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(load_in_4bit=True, **explorer.settings)
+    assert config.bnb_4bit_quant_type == "nf4" and config.bnb_4bit_use_double_quant
+    assert config.bnb_4bit_compute_dtype == torch.float32
+
+
+def test_the_explorer_measures_each_setting_once(explorer, calls):
+    for quant_type in ("fp4", "nf4", "fp4", "nf4"):
+        explorer.set(bnb_4bit_quant_type=quant_type)
+    assert [flags["bnb_4bit_quant_type"] for flags in calls] == ["nf4", "fp4"]
+
+
+def test_the_explorer_has_a_picture_for_readers_without_a_kernel(explorer):
+    assert "NF4" in explorer.static.alt and "BF16" in explorer.static.alt
+
+
+@pytest.mark.parametrize(
+    ("gpu", "bf16", "words"),
+    [
+        (None, True, "on the CPU and measured as above. On a GPU they would"),
+        ("Tesla T4", False, "on Tesla T4 and measured as above, computing in float16, because"),
+        ("H200", True, "on H200 and measured as above, computing in bfloat16."),
+    ],
+)
+def test_the_plan_is_one_line_that_names_the_hardware(gpu, bf16, words):
+    plan = load.hub_plan(gpu, bf16)
+    assert words in plan and "nothing was downloaded" in plan
+    assert "\n" not in plan

@@ -1,0 +1,128 @@
+"""The course's links: all made from one address, and all made anew when it changes."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+
+from quantlab.course import address
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tools")]
+
+import badges  # noqa: E402
+
+ELSEWHERE = "https://github.com/someone-else/a.fork"
+
+
+@pytest.fixture
+def moved(monkeypatch):
+    """The repository has a new address."""
+    monkeypatch.setattr(address, "repository", lambda: ELSEWHERE)
+    monkeypatch.setattr(badges, "cell_text", lambda: f"pip {ELSEWHERE}\ncourse.setup()")
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of all files that hold links."""
+    for folder in ("notebooks", "docs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "README.md", tmp_path)
+    return tmp_path
+
+
+def _write(root):
+    for path, text in badges.changes(root).items():
+        path.write_text(text, encoding="utf-8")
+
+
+def _text_without_outputs(path):
+    if path.suffix != ".ipynb":
+        return path.read_text(encoding="utf-8")
+    return "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+
+
+def test_every_link_is_that_of_pyproject():
+    """If not: make badges."""
+    assert [str(path) for path in badges.changes()] == []
+
+
+def test_a_changed_address_reaches_every_link(copy, moved):
+    former = "quantlab-course/quantlab"
+    files = [path for path in copy.rglob("*.*") if path.suffix in (".ipynb", ".md")]
+    held = [path for path in files if former in _text_without_outputs(path)]
+    assert {path.name for path in held} >= {"README.md", "00_why_quantize.ipynb"}
+    _write(copy)
+    assert [path for path in files if former in _text_without_outputs(path)] == []
+    for path in copy.glob("notebooks/*.ipynb"):
+        first = nbformat.read(path, as_version=4).cells[0].source
+        assert f"]({address.colab(path.name)})" in first
+        assert f"]({address.binder(path.name)})" in first
+
+
+def test_a_changed_address_leaves_outputs_and_other_cells_alone(copy, moved):
+    path = copy / "notebooks" / "04_absmax_and_zero_point.ipynb"
+    before = nbformat.read(path, as_version=4)
+    _write(copy)
+    after = nbformat.read(path, as_version=4)
+    for old, new in zip(before.cells[1:], after.cells[1:], strict=True):
+        assert old.get("outputs") == new.get("outputs")
+        assert old.source == new.source or "course.setup(" in new.source
+
+
+def test_a_second_time_changes_nothing(copy, moved):
+    _write(copy)
+    assert badges.changes(copy) == {}
+
+
+def test_a_file_that_is_as_it_should_be_keeps_every_byte(copy):
+    assert badges.changes(copy) == {}
+
+
+def _notebook(folder, name, first):
+    cells = [new_markdown_cell(first), new_code_cell("1", outputs=[])]
+    cells[1].outputs = [new_output("stream", name="stdout", text="1")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / name)
+    return nbformat.reads(badges.rewrite_notebook(folder / name, {name}), 4).cells[0].source
+
+
+def test_empty_links_of_a_new_notebook_are_filled(tmp_path):
+    first = _notebook(tmp_path, "11_x.ipynb", "[open in Colab]() · [open in Binder]()")
+    assert first == (
+        f"[open in Colab]({address.colab('11_x.ipynb')}) · "
+        f"[open in Binder]({address.binder('11_x.ipynb')})"
+    )
+
+
+def test_a_renamed_notebook_opens_itself(tmp_path):
+    first = _notebook(tmp_path, "12_new.ipynb", f"[Colab]({address.colab('11_old.ipynb')})")
+    assert first == f"[Colab]({address.colab('12_new.ipynb')})"
+
+
+def test_a_link_to_somebody_elses_notebook_stays(moved):
+    text = "[x](https://colab.research.google.com/github/a/b/blob/main/notebooks/Demo.ipynb)"
+    assert badges.rewritten(text, {"00_a.ipynb"}) == text
+
+
+def test_check_changes_nothing_and_names_what_differs(copy, moved, monkeypatch, capsys):
+    monkeypatch.setattr(badges, "ROOT", copy)
+    monkeypatch.setattr(badges.changes, "__defaults__", (copy,))
+    before = (copy / "README.md").read_bytes()
+    assert badges.main(["--check"]) == 1
+    assert "README.md: differs" in capsys.readouterr().out
+    assert (copy / "README.md").read_bytes() == before
+
+
+def test_an_address_that_colab_cannot_open_is_refused(monkeypatch):
+    monkeypatch.setattr(address, "repository", lambda: "https://gitlab.com/a/b")
+    with pytest.raises(ValueError, match=r"open https://github.com/OWNER/NAME.*gitlab.com/a/b"):
+        address.colab("x.ipynb")
+
+
+@pytest.mark.parametrize("end", ["", "/", ".git"])
+def test_an_address_may_end_as_git_writes_it(monkeypatch, end):
+    monkeypatch.setattr(address, "repository", lambda: f"https://github.com/a/b{end}")
+    assert address.owner_and_name() == "a/b"
