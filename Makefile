@@ -18,6 +18,15 @@ test-colab: .venv/colab/.installed  ## run notebooks 00 to 08 with the versions 
 notebooks: .venv/.test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py
 
+slides: .venv/.site  ## make a slide deck from every notebook, in build/slides
+	@$(BIN)/python tools/slides.py
+
+site: .venv/.site  ## make the website, in build/site
+	@$(BIN)/python tools/website.py
+
+pdf: .venv/.site  ## print every notebook for paper, in build/pdf
+	@$(BIN)/python tools/handout.py
+
 bench: .venv/.test  ## time the package beside the libraries that do the same
 	@$(BIN)/python -m pytest -o addopts="-q --benchmark-quiet" tests/benchmarks/speed
 
@@ -33,10 +42,10 @@ style: .venv/.test  ## format the code and the notebooks, mend what ruff can
 .PHONY: test-colab badges
 
 clean:  ## remove what the commands above made
-	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv build/site build/slides build/pdf tools/web/node_modules .pytest_cache .ruff_cache .hypothesis
 
 # A stamp file is newer than what it was made from, so nothing is installed twice.
-.venv/.lab .venv/.test: .venv/.%: pyproject.toml constraints.txt tools/install.py
+.venv/.lab .venv/.site .venv/.test: .venv/.%: pyproject.toml constraints.txt tools/install.py tools/web/package-lock.json
 	@$(PYTHON) tools/install.py $*
 
-.PHONY: help lab test notebooks bench style clean
+.PHONY: help lab test notebooks slides site pdf bench style clean

@@ -1,4 +1,6 @@
-"""Make .venv and install the course into it: `python tools/install.py lab` or `... test`.
+"""Make .venv and install the course into it: `python tools/install.py lab`; or `site`, or `test`.
+
+`site` and `test` also fetch the npm packages of tools/web, which the website and the slides serve.
 
 Standard library only, and no syntax newer than Python 3.6: it has to run before anything is there,
 and on a Python that is too old it has to get as far as saying so.
@@ -12,7 +14,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
-EXTRAS = {"lab": "lab,lm", "test": "lab,lm,test"}
+EXTRAS = {"lab": "lab,lm", "site": "lab,lm,site", "test": "lab,lm,site,test"}
+INCLUDED = {"lab": ["lab"], "site": ["site"], "test": ["lab", "test"]}  # what is then installed
 
 
 def main(what):
@@ -25,6 +28,7 @@ def main(what):
         )
     if what not in EXTRAS:
         stop("say what to install: {}; got {!r}".format(" or ".join(EXTRAS), what))
+    npm = find_npm(what)
     venv = ROOT / ".venv"
     python = venv / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not (venv / "pyvenv.cfg").exists() or not python.exists():
@@ -39,8 +43,31 @@ def main(what):
     step("Installing into .venv (minutes the first time, most of them for PyTorch)", command)
     if what == "test":
         install_peers(venv, python, constraints)
-    for name in ("lab", "test") if what == "test" else ("lab",):
+    for name in INCLUDED[what] + fetch_npm_packages(npm):
         (venv / ("." + name)).touch()
+
+
+def find_npm(what):
+    """Return the path of npm, or None where `what` does without it."""
+    npm = shutil.which("npm") if what != "lab" else None
+    if npm is None and what == "site":
+        stop(
+            "The site and the slides need npm, which comes with Node.js 18 or newer: "
+            "apt install nodejs npm, brew install node, or nodejs.org"
+        )
+    if npm is None and what == "test":
+        print("npm is missing: tests of the site and the slides will be skipped", flush=True)
+    return npm
+
+
+def fetch_npm_packages(npm):
+    """Fetch the packages of tools/web; return what is then installed besides."""
+    if npm is None:
+        return []
+    folder = str(ROOT / "tools" / "web")
+    command = [npm, "ci", "--no-fund", "--no-audit", "--ignore-scripts", "--prefix", folder]
+    step("Fetching the npm packages of tools/web", command)
+    return ["site"]
 
 
 def install_peers(venv, python, constraints):

@@ -795,7 +795,7 @@ function render({ model, el }) {
     numberLine(), oncePerFrame(otherFormats(formats, act)), liveRegion()];
   const show = (source) => parts.forEach((piece) => piece.show(state, source));
   // Lumino, below JupyterLab, would take arrow keys and digits for notebook commands.
-  const root = make("section", { class: "ql-bits", "aria-label": "bit explorer", "data-lm-suppress-shortcuts": "true" },
+  const root = make("div", { class: "ql-bits", role: "region", "aria-label": "bit explorer", "data-lm-suppress-shortcuts": "true" },
     ...parts.map((piece) => piece.node));
   show("model");
   el.append(root);

@@ -1,0 +1,135 @@
+"""The decks in Chromium, cut off from the network: every slide, explorers, keys, a phone."""
+
+import pytest
+from published import PHONE, WIDE, cut_off, faults, npm, site, stems, too_wide
+
+pytestmark = pytest.mark.skipif(not npm.can_run(), reason=npm.HOW_TO_GET_THEM)
+SMALLEST = 0.8  # of its size: under that, the last row of a lecture hall cannot read it
+
+# Goes to every slide with all that comes on clicks, waits for its explorers, and measures.
+_EVERY_SLIDE = """async () => {
+  const found = [];
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  for (const slide of Reveal.getSlides()) {
+    const { h, v } = Reveal.getIndices(slide);
+    Reveal.slide(h, v, 99);
+    await frame();
+    for (const place of slide.querySelectorAll(".explorer[data-live]")) {
+      while (!place.querySelector(".live")) await frame();
+    }
+    await Promise.all([...slide.querySelectorAll("img")].map((image) => image.decode()));
+    await frame();
+    const body = slide.querySelector(".body");
+    const edge = slide.getBoundingClientRect();
+    const outside = [...body.querySelectorAll("*")].filter((node) => {
+      const box = node.getBoundingClientRect();
+      const hidden = box.width < 2 || node.closest("[hidden], svg, .katex, .ql-live");
+      return !hidden && (box.right > edge.right + 1 || box.bottom > edge.bottom + 1);
+    });
+    const pictures = [...body.querySelectorAll(".picture img")]
+      .filter((image) => image.getBoundingClientRect().width)
+      .map((image) => image.getBoundingClientRect().width / image.getAttribute("width"));
+    found.push({
+      name: slide.dataset.cell ?? "title",
+      over: Math.max(body.scrollHeight - body.clientHeight, body.scrollWidth - body.clientWidth),
+      outside: outside.map((node) => `${node.tagName}.${node.className}`).slice(0, 3),
+      scale: Number(body.dataset.scale ?? 1),
+      picture: Math.min(...pictures, 9),
+      empty: body.innerText.trim() === "" && !body.querySelector("img"),
+    });
+  }
+  return found;
+}"""
+
+
+@pytest.fixture
+def show(open_page):
+    """Open a deck; at the end, a request that left this machine fails the test."""
+    tries = []
+
+    def go(stem, **options):
+        page = open_page(**({"viewport": WIDE} | options))
+        tries.append(cut_off(page))
+        page.goto((site() / f"{stem}.slides.html").as_uri())
+        return page
+
+    yield go
+    assert [url for tried in tries for url in tried] == []
+
+
+def go_to(page, cell):
+    """Go to the slide that begins with this cell."""
+    page.evaluate(
+        """(cell) => {
+          const slide = Reveal.getSlides().find((one) => one.dataset.cell === cell);
+          const { h, v } = Reveal.getIndices(slide);
+          Reveal.slide(h, v);
+        }""",
+        cell,
+    )
+
+
+@pytest.mark.parametrize("stem", stems())
+def test_nothing_on_a_slide_is_cut_off_or_too_small(stem, show):
+    slides = show(stem).evaluate(_EVERY_SLIDE)
+    assert len(slides) > 15
+    assert [s for s in slides if s["over"] > 1 or s["outside"]] == []
+    assert [s for s in slides if s["scale"] < SMALLEST or s["picture"] < 0.6] == []
+    assert [s["name"] for s in slides if s["empty"]] == []
+
+
+@pytest.mark.parametrize("stem", stems())
+def test_on_a_phone_a_deck_is_a_page_that_fits(stem, show):
+    page = show(stem, viewport=PHONE)
+    assert too_wide(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.evaluate("document.documentElement.scrollHeight") > 5 * PHONE["height"]
+
+
+def test_slides_have_no_serious_fault_of_accessibility(show):
+    page = show("04_absmax_and_zero_point")
+    for cell in ("product-text", "ruler", "published-table", "explorer", "exercises"):
+        go_to(page, cell)
+        assert faults(page, within=".slides .present:not(.stack)") == []
+
+
+def test_a_bit_flips_on_a_slide(show):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    bit = page.locator(".present .ql-bit").nth(2)
+    bit.click()
+    assert bit.get_attribute("aria-pressed") == "true"
+
+
+def test_a_slider_moves_on_a_slide_and_its_keys_do_not_turn_it(show):
+    page = show("04_absmax_and_zero_point")
+    go_to(page, "explorer")
+    slider = page.locator(".present").get_by_role("slider", name="bits")
+    before = page.locator(".present .live-face").inner_text()
+    slider.press("ArrowLeft")
+    assert page.locator(".present .live-face").inner_text() != before
+    assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") == "explorer"
+
+
+def test_a_remote_turns_slides_wherever_the_focus_is(show):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    page.locator(".present .ql-bit").first.focus()
+    page.keyboard.press("PageDown")
+    assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") == "explorer-try"
+
+
+def test_the_arrow_goes_through_the_whole_deck(show):
+    page = show("00_why_quantize")
+    for _ in range(200):
+        if page.evaluate("Reveal.isLastSlide() && !Reveal.availableFragments().next"):
+            break
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate("Reveal.isLastSlide()")
+
+
+def test_solutions_are_in_the_speakers_notes(show):
+    page = show("04_absmax_and_zero_point")
+    notes = page.locator("aside.notes", has_text="Solution 4.1")
+    assert notes.count() == 1
+    assert not notes.is_visible()

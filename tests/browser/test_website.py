@@ -1,0 +1,188 @@
+"""The website in Chromium, cut off from the network: pages, a phone, the dark, explorers."""
+
+import pytest
+from published import PHONE, WIDE, cut_off, faults, npm, served, site, stems, too_wide
+
+pytestmark = pytest.mark.skipif(not npm.can_run(), reason=npm.HOW_TO_GET_THEM)
+PAGES = ["index", "explorers", *stems()]
+
+
+@pytest.fixture(scope="module")
+def address():
+    with served(site()) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(open_page, address):
+    """Open a page of the site; at the end, a request that left this machine fails the test."""
+    tries = []
+
+    def go(name, **options):
+        page = open_page(**({"viewport": WIDE} | options))
+        tries.append(cut_off(page))
+        page.goto(f"{address}/{name}.html")
+        return page
+
+    yield go
+    assert [url for tried in tries for url in tried] == []
+
+
+def alive(page, number=0):
+    """The live explorer with this number on the page, once it is there."""
+    place = page.locator(".explorer[data-live]").nth(number)
+    place.scroll_into_view_if_needed()
+    live = place.locator(".live")
+    live.wait_for()
+    return live
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_and_has_no_serious_fault_of_accessibility(name, visit):
+    page = visit(name)
+    assert too_wide(page) == []
+    assert faults(page) == []
+    page.set_viewport_size(PHONE)
+    assert too_wide(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+@pytest.mark.parametrize("name", ["index", "explorers", stems()[-1]])
+def test_the_dark_pages_have_no_serious_fault_of_accessibility(name, visit):
+    page = visit(name, color_scheme="dark")
+    if name == "explorers":
+        for number in range(page.locator(".explorer[data-live]").count()):
+            alive(page, number)
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert faults(page) == []
+
+
+def test_the_theme_that_was_chosen_stays(visit):
+    page = visit("index", color_scheme="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    page.click("#theme")
+    page.reload()
+    assert page.evaluate(ground) == "rgb(22, 24, 27)"
+
+
+def test_next_leads_through_the_course_and_previous_leads_back(visit):
+    page = visit(stems()[0])
+    seen = [stems()[0]]
+    while page.locator("a[rel=next]").count():
+        seen.append(page.get_attribute("a[rel=next]", "href").removesuffix(".html"))
+        page.click("a[rel=next]")
+        page.wait_for_url(f"**/{seen[-1]}.html")
+    assert seen == stems()
+    page.click("a[rel=prev]")
+    page.wait_for_url(f"**/{stems()[-2]}.html")
+
+
+def test_the_first_page_is_the_course_map(visit):
+    page = visit("index")
+    links = page.locator(".course h3 a").evaluate_all(
+        "all => all.map((a) => a.getAttribute('href'))"
+    )
+    assert links == [f"{stem}.html" for stem in stems()]
+
+
+def test_every_link_within_the_site_leads_to_something():
+    from html.parser import HTMLParser
+
+    ids, links = {}, []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            found = dict(attributes)
+            ids[path.name].add(found.get("id"))
+            target = found.get("href") or found.get("src") or ""
+            if target and "//" not in target:
+                links.append((path.name, target))
+
+    for path in site().glob("*.html"):
+        ids[path.name] = {None}
+        Reader().feed(path.read_text(encoding="utf-8"))
+    dead = []
+    for where, target in links:
+        file, _, anchor = target.partition("#")
+        file = file or where
+        known = file in ids and (not anchor or anchor in ids[file] or anchor.startswith("/"))
+        if not known and not ((site() / file).is_file() and not anchor):
+            dead.append((where, target))
+    assert dead == []
+
+
+def test_search_finds_a_word_and_leads_to_its_section(visit):
+    page = visit("index")
+    page.keyboard.press("/")
+    page.keyboard.type("subnorm")
+    first = page.locator(".search li a").first
+    first.wait_for()
+    assert "subnormal" in first.inner_text()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/03_float_formats.html#*")
+    heading = page.locator(page.evaluate("'#' + CSS.escape(location.hash.slice(1))"))
+    assert heading.evaluate("(node) => node.tagName") == "H2"
+    assert 0 <= heading.bounding_box()["y"] < WIDE["height"]
+
+
+def test_search_says_when_there_is_nothing(visit):
+    page = visit("index")
+    page.click("#search")
+    page.keyboard.type("xyzzyx")
+    page.get_by_text("no sections found").wait_for()
+
+
+def test_an_explorer_answers_as_python_does(visit):
+    from quantlab.show import grid
+
+    live = alive(visit("04_absmax_and_zero_point"))
+    live.get_by_label("zero-point").check()
+    live.get_by_role("slider", name="bits").press("Home")
+    live.get_by_role("combobox", name="scales").select_option("one scale for all")
+    expected = grid.face(bits=2, axis="one scale for all", method="zero-point")
+    shown = live.locator(".live-face").inner_html()
+    same = live.page.evaluate(
+        "([a, b]) => { const box = document.createElement('div'); box.innerHTML = b;"
+        " return a === box.innerHTML; }",
+        [shown, expected],
+    )
+    assert same
+
+
+def test_steps_go_on_and_back_and_stop_at_the_ends(visit):
+    live = alive(visit("01_whole_numbers"))
+    first, back, following = (live.get_by_role("button", name=n) for n in ("First", "Back", "Next"))
+    assert first.is_disabled() and back.is_disabled()
+    for _ in range(11):
+        following.click()
+    assert following.is_disabled()
+    assert "11111100111" in live.locator(".live-face").inner_text()
+    back.click()
+    assert live.locator("output").inner_text() == "10"
+
+
+def test_every_explorer_is_alive_or_says_how_to_run_it(visit):
+    page = visit("explorers")
+    for place in page.locator("section:has(.explorer)").all():
+        if place.locator("[data-live]").count():
+            place.scroll_into_view_if_needed()
+            place.locator(".live").wait_for()
+        else:
+            assert "Its controls need Python" in place.inner_text()
+            assert place.locator("a[href*='colab']").count() == 1
+
+
+def test_it_works_when_it_is_opened_as_files(open_page):
+    page = open_page(viewport=WIDE)
+    tried = cut_off(page)
+    page.goto((site() / "01_whole_numbers.html").as_uri())
+    alive(page)
+    page.click("#search")
+    page.keyboard.type("byte")
+    page.locator(".search li a").first.wait_for()
+    assert tried == []
+
+
+def test_the_site_is_under_25_mb():
+    assert sum(path.stat().st_size for path in site().rglob("*") if path.is_file()) < 25e6

@@ -1,0 +1,143 @@
+"""Explorers without Python: every setting that a page can show gives what Python gives."""
+
+import itertools
+import json
+
+import ipywidgets as widgets
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_output
+from web import explorers
+from web.notebooks import Notebook
+
+from quantlab import show
+from quantlab.course import outline
+from quantlab.show import grid
+
+
+def look_up(data, *positions):
+    """What the page shows with its controls at these positions, as explorers.js finds it."""
+    node = data["tree"]
+    for position in positions:
+        assert position < len(data["labels"][node[0]])
+        node = node[position + 1]
+    return "".join(data["pieces"][place] for place in data["faces"][node])
+
+
+def test_every_setting_looks_as_in_python():
+    data = explorers.record(grid.explorer())
+    controls = grid.explorer().controls
+    options = [[value for _, value in explorers.choices(control)] for control in controls.values()]
+    for positions in itertools.product(*(range(len(values)) for values in options)):
+        settings = {n: v[p] for n, v, p in zip(controls, options, positions, strict=True)}
+        assert look_up(data, *positions) == grid.face(**settings)
+
+
+def test_it_starts_as_the_notebook_does():
+    data = explorers.record(grid.explorer())
+    starts = [control["start"] for control in data["controls"]]
+    assert look_up(data, *starts) == grid.explorer().html.value
+
+
+def test_one_control_can_set_the_range_of_another():
+    data = explorers.record(show.binary.division_explorer(2023), "Type 1024, then 1.")
+    numbers = data["labels"][data["tree"][0]]
+    steps = [len(branch) - 1 for branch in data["tree"][1:]]
+    assert dict(zip(numbers, steps, strict=True)) == {"1": 2, "1024": 12, "2023": 12}
+
+
+def test_a_box_offers_its_number_and_those_of_the_tips_that_it_can_hold():
+    box = widgets.BoundedIntText(value=5, min=0, max=300)
+    tips = "1. Type 20, then 1,000. At 0.5? 7. Compare float16 and 255."
+    assert [label for label, _ in explorers.choices(box, tips)] == ["1", "5", "7", "20", "255"]
+
+
+def test_a_control_beyond_the_limit_stays_and_is_named(monkeypatch):
+    menus = {n: widgets.Dropdown(options=range(7), description=n) for n in "abc"}
+    menus["c"].value = 3
+    monkeypatch.setattr(explorers, "MOST", 49 * len("xyz"))
+    data = explorers.record(show.Explorer(menus, lambda a, b, c: f"{a}{b}{c}"))
+    assert data["fixed"] == ["c"]
+    assert look_up(data, 6, 1) == "613"
+
+
+def test_a_long_slider_takes_larger_steps_and_keeps_its_start(monkeypatch):
+    sliders = {
+        "long": widgets.FloatSlider(value=0.3, min=0, max=2, step=0.1),
+        "short": widgets.IntSlider(min=1, max=3),
+    }
+    monkeypatch.setattr(explorers, "MANY", 40 * len("0.3 1"))
+    data = explorers.record(show.Explorer(sliders, lambda long, short: f"{long:g} {short}"))
+    assert data["labels"][data["tree"][0]] == tuple(f"{0.1 + 0.2 * n:g}" for n in range(10))
+    assert [control["start"] for control in data["controls"]] == [1, 0]
+    assert look_up(data, 1, 2) == "0.3 3"
+    assert data["fixed"] == []
+
+
+def test_a_control_that_cannot_be_counted_stays():
+    controls = {"text": widgets.Text("x", description="words"), "on": widgets.Checkbox()}
+    data = explorers.record(show.Explorer(controls, lambda text, on: f"{text}{on}"))
+    assert data["fixed"] == ["words"]
+    assert [look_up(data, 0), look_up(data, 1)] == ["xFalse", "xTrue"]
+
+
+KINDS = [
+    (widgets.IntSlider(min=2, max=8, step=2), ["2", "4", "6", "8"]),
+    (widgets.FloatSlider(min=0, max=1, step=0.25), ["0", "0.25", "0.5", "0.75", "1"]),
+    (widgets.Dropdown(options=[("small", 1), ("large", 9)]), ["small", "large"]),
+    (widgets.SelectionSlider(options=["a", "b"]), ["a", "b"]),
+    (widgets.Checkbox(), ["off", "on"]),
+    (show.Stepper(3), ["0", "1", "2"]),
+]
+
+
+@pytest.mark.parametrize(("control", "labels"), KINDS, ids=lambda x: type(x).__name__)
+def test_the_positions_of_each_kind_of_control(control, labels):
+    assert [label for label, _ in explorers.choices(control)] == labels
+
+
+def notebook(*sources):
+    made = [new_code_cell(source, id=f"c{place}") for place, source in enumerate(sources)]
+    data = {"text/plain": "Explorer: x (run this notebook to move its controls)"}
+    made[1].outputs = [new_output("display_data", data=data)]
+    return Notebook("07_x", "X", "Why?", nbformat.v4.new_notebook(cells=made))
+
+
+def test_an_explorer_that_needs_only_imports_is_live():
+    book = notebook("from quantlab import show as s", "n = 5\ns.binary.division_explorer(n)")
+    [found] = explorers.live(book)
+    assert (found.id, found.title) == ("07_x-c1", "Repeated division, step by step")
+    assert found.script.startswith('quantlab.data("07_x-c1", "faces", "')
+
+
+def test_an_explorer_on_the_notebooks_own_variables_keeps_its_still():
+    book = notebook("from quantlab import show\nbench = 1", "show.model_explorer.explorer(bench)")
+    assert explorers.live(book) == []
+
+
+def test_a_notebook_is_run_for_an_explorer_that_needs_it_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(explorers, "RUN", ("07_x",))
+    monkeypatch.setattr(explorers, "CACHE", tmp_path)
+    book = notebook(
+        "from quantlab import show\nimport ipywidgets\nsign = 'minus'",
+        "words = {False: 'plus', True: sign}\n"
+        "show.Explorer({'on': ipywidgets.Checkbox()}, lambda on: words[on], 'Signs')",
+        "sign = 'changed later'",
+    )
+    [first] = explorers.live(book)
+    [again] = explorers.live(book)
+    assert (first, first.title) == (again, "Signs")
+    assert capsys.readouterr().out.count("Running 07_x") == 1
+    [file] = tmp_path.glob("*.json")
+    assert json.loads(file.read_text())["c1"]["pieces"] == ["plus", "minus"]
+    assert explorers.live(book, run=False) == []
+
+
+def test_the_notebooks_that_are_run_for_their_explorers_are_in_the_course():
+    assert set(explorers.RUN) <= {entry.name for entry in outline.entries()}
+
+
+def test_the_bit_explorer_is_live():
+    book = notebook("from quantlab import show", 'show.bits.bit_explorer(-1, "int8")')
+    [found] = explorers.live(book)
+    assert (found.title, '"bits"' in found.script) == ("Bit explorer", True)

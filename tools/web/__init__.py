@@ -1,0 +1,1 @@
+"""What `make site`, `make slides` and `make pdf` share: notebooks read, cells turned into HTML."""

@@ -1,0 +1,218 @@
+// Explorers without Python. A page holds stills; where a still has data, this puts the live one over
+// it as soon as it comes near the screen. The data are scripts of their own, so that a page opened
+// from a file works like one from a server.
+"use strict";
+
+window.quantlab = (() => {
+  const waiting = new Map(); // id -> the places on the page that show it
+
+  /** Called by explorers/ID.js: mount the explorer that came. */
+  async function data(id, kind, packed) {
+    const bytes = Uint8Array.from(atob(packed), (char) => char.charCodeAt(0));
+    const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const content = await new Response(plain).json();
+    for (const place of waiting.get(id) ?? []) mount(place, kind, content);
+    waiting.delete(id);
+  }
+
+  function mount(place, kind, content) {
+    const box = make("div", { class: `live ${kind}` });
+    place.querySelector(".still").hidden = true;
+    place.append(box);
+    if (kind === "bits") mountBits(box, structuredClone(content));
+    else mountFaces(box, content);
+    place.dispatchEvent(new CustomEvent("quantlab:mounted", { bubbles: true }));
+  }
+
+  /** The bit explorer computes by itself; a plain object stands in for the widget's model. */
+  function mountBits(box, values) {
+    const model = {
+      get: (name) => values[name],
+      set: (name, value) => { values[name] = value; },
+      save_changes() {}, on() {}, off() {},
+    };
+    window.quantlab.bits({ model, el: box });
+  }
+
+  function mountFaces(box, { title, height, controls, tree, labels, faces, pieces, fixed }) {
+    const positions = controls.map((control) => control.start);
+    const face = make("div", { class: "live-face scroll" });
+    face.style.minHeight = height;
+    const shown = []; // the labels of each control, as they are now
+    const show = () => {
+      let node = tree;
+      parts.forEach((part, level) => {
+        const names = labels[node[0]];
+        shown[level] = names;
+        positions[level] = Math.min(positions[level], names.length - 1);
+        part.show(names, positions[level]);
+        node = node[positions[level] + 1];
+      });
+      face.innerHTML = faces[node].map((place) => pieces[place]).join("");
+    };
+    const parts = controls.map((control, level) => {
+      const move = (position) => { positions[level] = position; show(); };
+      return drawers[control.kind](control.label, move);
+    });
+    const bar = make("div", { class: "live-controls" }, ...parts.map((part) => part.node));
+    box.append(make("p", { class: "live-title" }, title), bar, face);
+    if (fixed.length) {
+      box.append(make("p", { class: "explorer-note" },
+        `On this page “${fixed.join("”, “")}” stays where it is: run the notebook to move it.`));
+    }
+    dragging(face, (name, value) => {
+      const level = controls.findIndex((control) => control.name === name);
+      const distance = (label) => Math.abs(Number(label) - value);
+      const nearest = shown[level].reduce((best, label, at, all) => (distance(label) < distance(all[best]) ? at : best), 0);
+      if (nearest === positions[level]) return;
+      positions[level] = nearest;
+      show();
+    });
+    show();
+  }
+
+  /** What carries data-drag in a face moves the control of that name, as static/drag.js does in Jupyter. */
+  function dragging(face, move) {
+    let held = null; // {name, offset from the pointer to the middle of the handle}
+    face.addEventListener("pointerdown", (event) => {
+      const handle = event.target.closest("[data-drag]");
+      if (!handle || event.button !== 0) return;
+      const box = handle.getBoundingClientRect();
+      held = { name: handle.dataset.drag, offset: box.left + box.width / 2 - event.clientX };
+      face.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    });
+    face.addEventListener("pointermove", (event) => {
+      const handle = held && face.querySelector("[data-drag]");
+      if (!handle) return;
+      const svg = handle.closest("svg");
+      const frame = svg.getBoundingClientRect();
+      const x = ((event.clientX + held.offset - frame.left) / frame.width) * svg.viewBox.baseVal.width;
+      move(held.name, (x - handle.dataset.zero) / handle.dataset.unit);
+    });
+    for (const end of ["pointerup", "pointercancel"]) face.addEventListener(end, () => { held = null; });
+  }
+
+  // Each draws one control and returns {node, show(labels, position)}; it calls move(position).
+  const drawers = {
+    menu(name, move) {
+      const select = make("select", { "aria-label": name });
+      select.addEventListener("change", () => move(select.selectedIndex));
+      let shown = null;
+      return {
+        node: labelled(name, select),
+        show(labels, position) {
+          if (shown !== labels) select.replaceChildren(...labels.map((label) => make("option", {}, label)));
+          shown = labels;
+          select.selectedIndex = position;
+        },
+      };
+    },
+    buttons(name, move) {
+      const group = `choice-${nextNumber()}`;
+      const row = make("div", { class: "live-row" });
+      let shown = null;
+      return {
+        node: make("fieldset", { class: "live-control" }, make("legend", {}, name || "setting"), row),
+        show(labels, position) {
+          if (shown !== labels) {
+            row.replaceChildren(...labels.map((label, place) => {
+              const input = make("input", { type: "radio", name: group });
+              input.addEventListener("change", () => move(place));
+              return make("label", { class: "choice" }, input, label);
+            }));
+          }
+          shown = labels;
+          row.querySelectorAll("input")[position].checked = true;
+        },
+      };
+    },
+    check(name, move) {
+      const input = make("input", { type: "checkbox" });
+      input.addEventListener("change", () => move(Number(input.checked)));
+      return {
+        node: make("div", { class: "live-control" }, make("label", { class: "choice" }, input, name)),
+        show(labels, position) { input.checked = Boolean(position); },
+      };
+    },
+    slider(name, move) {
+      const slider = range(name, move);
+      return { node: labelled(name, slider.row), show: slider.show };
+    },
+    steps(name, move) {
+      const slider = range(name, move);
+      const button = (text, target) => {
+        const made = make("button", { type: "button", "aria-label": `${text} ${name}` }, text);
+        made.addEventListener("click", () => move(target()));
+        return made;
+      };
+      const at = () => Number(slider.input.value);
+      const first = button("First", () => 0);
+      const back = button("Back", () => at() - 1);
+      const next = button("Next", () => at() + 1);
+      slider.row.prepend(first, back, next);
+      return {
+        node: labelled(name, slider.row),
+        show(labels, position) {
+          slider.show(labels, position);
+          first.disabled = back.disabled = position === 0;
+          next.disabled = position === labels.length - 1;
+        },
+      };
+    },
+  };
+
+  function range(name, move) {
+    const input = make("input", { type: "range", min: 0, "aria-label": name });
+    const output = make("output");
+    input.addEventListener("input", () => move(Number(input.value)));
+    return {
+      input,
+      row: make("div", { class: "live-row" }, input, output),
+      show(labels, position) {
+        input.max = labels.length - 1;
+        input.value = position;
+        input.setAttribute("aria-valuetext", labels[position]);
+        output.textContent = labels[position];
+      },
+    };
+  }
+
+  const labelled = (name, ...nodes) =>
+    make("div", { class: "live-control" }, make("span", { class: "name" }, name), ...nodes);
+
+  let number = 0;
+  const nextNumber = () => { number += 1; return number; };
+
+  function make(tag, attributes = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    node.append(...children);
+    return node;
+  }
+
+  function start() {
+    const near = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (!isIntersecting) continue;
+        near.unobserve(target);
+        fetchData(target);
+      }
+    }, { rootMargin: "600px" });
+    document.querySelectorAll(".explorer[data-live]").forEach((place) => near.observe(place));
+  }
+
+  function fetchData(place) {
+    const id = place.dataset.explorer;
+    if (waiting.has(id)) {
+      waiting.get(id).push(place);
+      return;
+    }
+    waiting.set(id, [place]);
+    document.head.append(make("script", { src: `explorers/${id}.js` }));
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+  return { data };
+})();
