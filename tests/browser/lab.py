@@ -415,7 +415,10 @@ class Lab:
 
     def run_all(self, seconds=600):
         """Run every cell; returns when the last is done."""
-        self.command("notebook:run-all-cells", seconds)
+        # Where the notebook has the focus, JupyterLab gives it back after a scroll that may take
+        # longer than the notebook stays open: an error in the console.
+        self.page.evaluate("() => document.activeElement?.blur()")
+        self.command("notebook:run-all-cells", seconds, activate=False)
 
     def outputs(self):
         """All outputs of the code cells, as dicts with the cell's id under "cell"."""
