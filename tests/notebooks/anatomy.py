@@ -165,7 +165,8 @@ def said(cell):
     trouble = run_notebooks.problem(cell)
     if trouble:
         return trouble
-    verdict = json.loads(cell.outputs[-1].text.splitlines()[-1])
+    printed = "".join(output.get("text", "") for output in cell.outputs)  # it may come in pieces
+    verdict = json.loads(printed.splitlines()[-1])
     return "right" if verdict["state"] == "right" else verdict["text"]
 
 

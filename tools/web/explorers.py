@@ -111,12 +111,17 @@ def _run(notebook, places):
             )
         node.cells = node.cells[: places[-1] + 1]
         done = run_notebooks.execute(node, notebooks.FOLDER)
-        found = {done.cells[p].id: json.loads(done.cells[p].outputs[-1].text) for p in places}
+        found = {done.cells[p].id: json.loads(_printed(done.cells[p])) for p in places}
         for old in CACHE.glob(f"{notebook.stem}-*.json"):
             old.unlink()
         CACHE.mkdir(parents=True, exist_ok=True)
         run_notebooks.replace_file(kept, json.dumps(found))
     return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def _printed(cell):
+    """What a cell printed; it may come in pieces."""
+    return "".join(output.get("text", "") for output in cell.outputs)
 
 
 _TOOLS = str(Path(run_notebooks.__file__).resolve().parent)
