@@ -14,8 +14,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "affine", "article", "binary", "codebooks", "errors", "formats", "gptq", "memory", "outliers",
-    "Quantized", "quantize_absmax", "quantize_zero_point", "quantized_matmul",
-    "FP4", "NF4", "Blockwise", "Codebook", "quantize_blockwise",
+    "Quantized", "quantize_absmax", "quantize_zero_point", "quantized_matmul", "llm_int8_matmul",
+    "FP4", "NF4", "Blockwise", "Codebook", "quantize_blockwise", "outlier_columns",
     "error_diffusion", "gptq_steps", "hessian", "quantize_gptq",
-    "llm_int8_matmul", "outlier_columns",
 ]  # fmt: skip

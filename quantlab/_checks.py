@@ -73,6 +73,7 @@ def matrix(name, value):
 def same_inner(x, w, x_name="x", w_name="w"):
     """Check that the product of matrices `x` and `w` exists."""
     if x.shape[1] != w.shape[0]:
-        shapes = f"{x_name} has shape {x.shape} and {w_name} has shape {w.shape}"
-        needed = f"{x_name} needs as many columns as {w_name} has rows"
-        raise ValueError(f"{shapes}: {needed} ({x.shape[1]} != {w.shape[0]})")
+        needed = (
+            f"{x_name} needs as many columns as {w_name} has rows: {x.shape[1]} != {w.shape[0]}"
+        )
+        raise ValueError(f"{needed} (shapes {x.shape} and {w.shape})")

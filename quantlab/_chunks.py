@@ -2,25 +2,30 @@
 
 import os
 import sys
+from itertools import chain, pairwise
 
-CHUNK = 2**16  # values in a piece: read from memory once, used several times, written once
+#: Values in a piece: few enough for the cache, enough that the threads seldom wait for each other.
+CHUNK = 2**19
 CORES = 1 if sys.platform == "emscripten" else os.cpu_count() or 1  # a browser has no threads
 
 
 def each(work, pieces):
     """Return [work(piece) for piece in pieces], with the pieces dealt out to all cores.
 
-    NumPy lets go of Python's lock while it computes, so threads really work at the same time.
+    NumPy lets go of Python's lock while it computes, so threads really work at the same time. The
+    caller works too: if it only waited, the scheduler might put the others on one core for a while.
     """
-    hands = min(CORES, len(pieces))
-    if hands < 2:
-        return [work(piece) for piece in pieces]
+    hands = max(1, min(CORES, len(pieces) // 4))  # a thread takes as long to start as a few pieces
+    cuts = [len(pieces) * hand // hands for hand in range(hands + 1)]
+    own, *others = [pieces[start:stop] for start, stop in pairwise(cuts)]
+    if not others:
+        return [*map(work, own)]
     from concurrent.futures import ThreadPoolExecutor  # not at the top: it is slow to import
 
-    with ThreadPoolExecutor(hands) as pool:  # one long task a thread: 256 short ones cost more
-        deal = [pieces[hand::hands] for hand in range(hands)]
-        done = list(pool.map(lambda own: [work(piece) for piece in own], deal))
-    return [done[i % hands][i // hands] for i in range(len(pieces))]
+    with ThreadPoolExecutor(len(others)) as pool:
+        running = [pool.submit(list, map(work, share)) for share in others]
+        done = [*map(work, own)]
+        return [*done, *chain.from_iterable(share.result() for share in running)]
 
 
 def stretches(count, size):

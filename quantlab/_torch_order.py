@@ -1,6 +1,7 @@
 """Two NumPy twins of torch functions that agree to the last bit.
 
 A sum depends on the order of its additions; bitsandbytes has torch add, so the same bytes need it.
+Source: PyTorch, SumKernel.cpp; pairwise summation is in Higham 1993, section 3.
 """
 
 import numpy as np
@@ -21,10 +22,7 @@ def linspace(start, stop, count):
 
 
 def mean(values):
-    """Return the mean of a flat float32 array as ``torch.mean`` on one thread: a cascade sum.
-
-    Source: PyTorch, SumKernel.cpp; pairwise summation is in Higham 1993, section 3.
-    """
+    """Return the mean of a flat float32 array as ``torch.mean`` on one thread: a cascade sum."""
     lanes = LANES if values.size >= LANES else 1
     vectors = values[: values.size // lanes * lanes].reshape(-1, lanes)
     quarter = len(vectors) // ROWS

@@ -1,5 +1,6 @@
 """Whole-number grids for real numbers: absmax (symmetric) and zero-point (affine) quantization."""
 
+from collections import namedtuple
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,15 +53,8 @@ class Quantized:
         return self.bits + overhead / self.codes.size
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
+class Grid(namedtuple("Grid", "low high scale inverse zero_point")):
     """Codes `low` to `high`, the step (`scale`), its inverse, and the code of 0 (`zero_point`)."""
-
-    low: int
-    high: int
-    scale: np.ndarray
-    inverse: np.ndarray
-    zero_point: np.ndarray
 
     def encode(self, x):
         """Return the nearest code of each value, ties to the even multiple of the step."""
@@ -76,21 +70,11 @@ class Grid:
 
 def extent(x, axis):
     """Return the least and the largest values of `x` along `axis`, which is kept as 1."""
-    outer, pieces = slabs(x)
-
-    def ends(piece):
-        part = working_copy(x[piece])
-        if axis < x.ndim - 1 or not part.flags.c_contiguous:
-            return part.min(axis=axis, keepdims=True), part.max(axis=axis, keepdims=True)
-        # Several times as fast: one walk along flat memory, where `min` starts anew in each row.
-        starts, shape = np.arange(0, part.size, part.shape[axis]), (*part.shape[:axis], 1)
-        return [f.reduceat(part.ravel(), starts).reshape(shape) for f in (np.minimum, np.maximum)]
-
-    found = each(ends, pieces)
-    low, high = (np.concatenate([pair[i] for pair in found], axis=outer) for i in (0, 1))
-    if axis == outer:
-        return low.min(axis=axis, keepdims=True), high.max(axis=axis, keepdims=True)
-    return low, high
+    if axis < x.ndim - 1 or not x.flags.c_contiguous:
+        return x.min(axis=axis, keepdims=True), x.max(axis=axis, keepdims=True)
+    # Several times as fast: one walk along flat memory, where `min` starts anew in each row.
+    starts, shape = np.arange(0, x.size, x.shape[axis]), (*x.shape[:axis], 1)
+    return [f.reduceat(x.ravel(), starts).reshape(shape) for f in (np.minimum, np.maximum)]
 
 
 def absmax_grid(low_value, high_value, bits):
@@ -122,9 +106,8 @@ def quantize_absmax(x, bits=8, axis=None, group_size=None):
     remaining position, or per `group_size` consecutive values along `axis`.
     Returns `Quantized` with integer codes in ±(2**(bits-1) - 1), rounded half to even. The code
     -2**(bits-1) stays unused: with it, +max would have no partner and the grid would lean.
-    Raises ValueError for NaN, infinity, an empty array, bits outside 2..16, an axis or a group
-    size that do not fit; TypeError for the wrong kind.
-    Source: Dettmers et al. 2022, LLM.int8(), section 2.1.
+    Raises ValueError for NaN, infinity, an empty array, bits outside 2..16, an axis or a group size
+    that do not fit; TypeError for the wrong kind. Source: Dettmers et al. 2022, LLM.int8(), 2.1.
 
     >>> quantize_absmax([1.2, -0.5, -4.3, 5.0]).codes
     array([  30,  -13, -109,  127], dtype=int8)
@@ -135,10 +118,9 @@ def quantize_absmax(x, bits=8, axis=None, group_size=None):
 def quantize_zero_point(x, bits=8, axis=None, group_size=None):
     """Quantize affinely: the range of x, widened to hold 0, maps to all 2**bits codes.
 
-    Arguments, rounding (half to even) and errors as for `quantize_absmax`.
-    Returns `Quantized` with codes in -2**(bits-1) ... 2**(bits-1) - 1. The zero-point is the
-    code of 0, so 0 comes back exactly. The trap: without the widening an all-positive `x`
-    would need a zero-point outside the codes.
+    Arguments, rounding (half to even) and errors as for `quantize_absmax`. Returns `Quantized` with
+    codes in -2**(bits-1) ... 2**(bits-1) - 1. The zero-point is the code of 0, so 0 comes back
+    exactly. The trap: without the widening an all-positive `x` would need one outside the codes.
     Source: Jacob et al. 2018, Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference, section 2.1; Dettmers et al. 2022, section 2.1.
 
@@ -166,9 +148,8 @@ def quantized_matmul(qx, qw):
         if q.codes.ndim != 2:
             raise ValueError(f"{name} must be a matrix (2 dimensions), got shape {q.codes.shape}")
         if q.axis not in (None, axis) or q.group_size is not None:
-            allowed = f"axis=None or axis={axis} and no groups: one scale along the summed axis"
-            got = f"axis={q.axis}, group_size={q.group_size}"
-            raise ValueError(f"{name} needs {allowed}; got {got}")
+            got = f"axis={q.axis}, group_size={q.group_size}: its scale changes along the sum"
+            raise ValueError(f"{name} needs axis=None or axis={axis} and no groups; got {got}")
     same_inner(qx.codes, qw.codes, "qx", "qw")
     x, w = (q.codes - q.zero_point.astype(np.int32) for q in (qx, qw))
     return integer_matmul(x, w) * (qx.scale * qw.scale)
@@ -199,25 +180,43 @@ def _quantize(x, bits, axis, group_size, make_grid):
     x = real_array("x", x) if np.size(x) else finite_array("x", x)
     axis, group_size = _check_axis(x, axis, group_size)
     parts, along = _split(x, axis, group_size)
-    low, high = extent(parts, along)
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        finite_array("x", x)  # says where: NaN and infinity come through a minimum and a maximum
-    grid, affine = make_grid(low, high, bits), make_grid is zero_point_grid
-    codes = np.empty_like(parts, np.int8 if bits <= 8 else np.int16)
-    outer, pieces = slabs(parts)
 
-    def encode(piece):  # a piece stays in the cache from the multiplication to the last rounding
-        own = () if along == outer else piece
-        steps = _count(working_copy(parts[piece]), grid.inverse[own])
-        if affine:  # absmax codes need no clip; here half a step at both ends can add up to one
-            steps += grid.zero_point[own].astype(steps.dtype)
+    def make(low, high):
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            finite_array("x", x)  # says where: NaN and infinity come through to the two ends
+        return make_grid(low, high, bits)
+
+    codes, scale, zero = _encode(parts, along, make, np.int8 if bits <= 8 else np.int16)
+    gone = () if group_size is None and axis is not None else along
+    codes, scale, zero = codes.reshape(x.shape), scale.squeeze(gone), zero.squeeze(gone)
+    return Quantized(codes, scale, zero, bits, make_grid is absmax_grid, axis, group_size)
+
+
+def _encode(x, axis, make_grid, kind):
+    """Return the codes, and the scales and zero-points of their groups, which lie along `axis`.
+
+    Fast because memory is read once: a piece that holds whole groups stays in the cache from its
+    least and largest values to the last rounding. Only groups that are cut are read a second time.
+    """
+    outer, pieces = slabs(x)
+    common, codes, groups = None, np.empty_like(x, kind), x.take([0], axis)
+    scale, zero = np.empty_like(working_copy(groups)), np.empty_like(groups, np.int16)
+    if axis == outer:
+        found = each(lambda piece: extent(working_copy(x[piece]), axis), pieces)
+        lows, highs = zip(*found, strict=True)
+        common = make_grid(np.minimum.reduce(lows), np.maximum.reduce(highs))
+
+    def encode(piece):
+        part = working_copy(x[piece])
+        grid, spot = (common, ()) if common else (make_grid(*extent(part, axis)), piece)
+        steps = _count(part, grid.inverse)
+        if grid.low != -grid.high:  # absmax codes need no clip; here two half steps can add up
+            steps += grid.zero_point.astype(steps.dtype)
             np.clip(steps, grid.low, grid.high, out=steps)
-        codes[piece] = steps
+        codes[piece], scale[spot], zero[spot] = steps, grid.scale, grid.zero_point
 
     each(encode, pieces)
-    gone = () if group_size is None and axis is not None else along
-    scale, zero, absmax = grid.scale.squeeze(gone), grid.zero_point.squeeze(gone), not affine
-    return Quantized(codes.reshape(x.shape), scale, zero, bits, absmax, axis, group_size)
+    return codes, scale, zero
 
 
 def _check_axis(x, axis, group_size):

@@ -143,8 +143,8 @@ def quantize_blockwise(x, codebook=None, block_size=64, double_quant=False):
 
 
 def _step(block_size):
-    """Return a number of values near CHUNK: whole blocks, and an even number for whole bytes."""
-    step = block_size * max(1, CHUNK // block_size)
+    """Return a number of values for a piece: whole blocks, and an even number for whole bytes."""
+    step = block_size * max(1, CHUNK // 2 // block_size)  # half: each is compared 15 times at once
     return step * (1 + step % 2)
 
 
@@ -184,8 +184,8 @@ def _codes_4bit(values, peaks, codebook, block_size):
         rank = np.append(rank, np.uint8(np.count_nonzero(codebook.boundaries < 0)))
     if np.any(np.diff(codebook.order) != 1):
         rank = codebook.order.take(rank)
-    pairs = rank.view("<u2")  # two codes, the first in the low half
-    return (pairs << 4 | pairs >> 8).astype(np.uint8)
+    pairs = rank.view("<u2")  # two codes, the first in the low half; only the low byte is kept
+    return pairs << 4 | pairs >> 8
 
 
 def _codes_8bit(values, peaks, codebook, block_size):
@@ -209,10 +209,8 @@ def _dynamic_values():
 
 #: NormalFloat4: quantiles of a normal distribution, scaled to [-1, 1], with an exact 0.
 NF4 = Codebook("NF4", np.array([
-    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
-    -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
-    0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
-    0.7229568362236023, 1.0,
+    -1.0, -0.6961928, -0.52507305, -0.3949175, -0.28444138, -0.18477343, -0.091050036, 0.0,
+    0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0,
 ], np.float32))  # fmt: skip
 
 _FP4_HALF = np.array([0, 0.0625, 8, 12, 4, 6, 2, 3], np.float32) / np.float32(12)

@@ -18,7 +18,6 @@ from ._chunks import CHUNK, each, stretches
 #: and what is too large becomes NaN. none: every code is a number, what is too large saturates.
 SPECIALS = ("ieee", "nan", "none")
 
-
 KINDS = np.array(["zero", "subnormal", "normal", "infinity", "nan"])
 Fields = namedtuple("Fields", "sign exponent mantissa kind")
 Fields.__doc__ = "A code's parts as stored; kind: zero, subnormal, normal, infinity or nan."

@@ -5,6 +5,7 @@ Source: Frantar et al. 2022, GPTQ, sections 3 and 4 and algorithm 1.
 """
 
 from collections import namedtuple
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -14,17 +15,16 @@ from .affine import Quantized, absmax_grid, extent, working_copy, zero_point_gri
 
 BLOCK = 32  # rows updated one by one; all further rows get their updates in matrix products
 
-
 GptqStep = namedtuple(
     "GptqStep", "row weights codes quantized error inverse_row compensation after loss"
 )
 GptqStep.__doc__ = """What happens while one row of W is quantized.
 
 row: its index in W. weights: the row as it stands, earlier compensations included. codes,
-quantized: its codes and their values. error: (weights - quantized) / inverse_row[row].
-inverse_row: its row of the upper Cholesky factor of the inverse Hessian (in,), 0 for rows
-done. compensation: (in, out), what is added to the rows not yet done. after: W (in, out) with
-this row quantized and the others compensated. loss: the sum of error^2, its part of the error.
+quantized: its codes and their values. error: (weights - quantized) / inverse_row[row]. inverse_row:
+its row of the upper Cholesky factor of the inverse Hessian (in,), 0 for rows done. compensation:
+(in, out), what is added to the rows not yet done. after: W (in, out) with this row quantized and
+the others compensated. loss: the sum of error^2, its part of the error.
 """
 
 
@@ -64,10 +64,10 @@ def quantize_gptq(
     codes = np.empty(plan.w.shape, np.int8 if plan.bits <= 8 else np.int16)
     for position, row_codes, _, _ in plan.rows(0, len(codes), BLOCK):
         codes[plan.order[position]] = row_codes
-    scale = np.concatenate([grid.scale for grid in plan.grids])
-    zero_point = np.concatenate([grid.zero_point for grid in plan.grids])
+    _, _, scales, _, zero_points = zip(*plan.grids, strict=True)
     grouped = act_order and group_size is not None
     index = np.argsort(plan.order).astype(np.int32) // np.int32(group_size) if grouped else None
+    scale, zero_point = np.concatenate(scales), np.concatenate(zero_points)
     return Quantized(codes, scale, zero_point, plan.bits, symmetric, 0, group_size, index)
 
 
@@ -80,7 +80,7 @@ def gptq_steps(w, hessian, bits=4, group_size=None, damping=0.01, act_order=Fals
     back = np.argsort(plan.order)
     before = plan.w.copy()
     for position, codes, quantized, error in plan.rows(0, len(back), len(back)):
-        after = plan.w.copy()
+        after = np.concatenate([before[:position], quantized[None], plan.w[position + 1 :]])
         change = after - before
         change[position] = 0
         row, inverse_row, loss = plan.order[position], plan.factor[position][back], np.sum(error**2)
@@ -121,37 +121,36 @@ class _Plan:
         if rows % self.group_size:
             raise ValueError(f"group_size must divide the {rows} rows of w, got {group_size}")
         if hessian.shape != (rows, rows):
-            needed = f"({rows}, {rows}), a row and a column for each row of w"
-            raise ValueError(f"hessian must have shape {needed}, got {hessian.shape}")
-        slack = 1e-5 * np.abs(hessian).max()
-        for part in stretches(rows, 128):  # in strips: a whole difference is as large as itself
-            if np.abs(hessian[part] - hessian.T[part]).max() > slack:
+            raise ValueError(f"hessian must have shape ({rows}, {rows}), got {hessian.shape}")
+        slack = 1e-5 * max(hessian.max(), -hessian.min())
+        tiles = stretches(rows, 256)  # they stay in the cache, a transposed matrix does not
+        for own, other in combinations_with_replacement(tiles, 2):
+            if np.abs(hessian[own, other] - hessian[other, own].T).max() > slack:
                 raise ValueError("hessian must be symmetric; is it 2/n X^T X?")
         hessian = hessian.astype(self.w.dtype)
         dead = np.diag(hessian) == 0
-        hessian[dead, dead] = 1
-        self.w[dead] = 0
+        hessian[dead, dead], self.w[dead] = 1, 0
         self.order = np.arange(rows)
         if act_order:
             self.order = np.argsort(-np.diag(hessian), kind="stable")
             self.w, hessian = self.w[self.order], hessian[np.ix_(self.order, self.order)]
         self.factor = _inverse_factor(hessian, damping)
         self.make_grid = absmax_grid if symmetric else zero_point_grid
-        self.grids, self.errors = [], np.empty_like(self.w)
+        self.grids = []
 
     def rows(self, first, last, block):
         """Quantize row after row; yield (position, codes, values, error) of each.
 
-        Within a block each error goes to the block's other rows at once. Of two halves the second
-        gets all errors of the first in one product, which is fast ("lazy batch updates"). It begins
-        with a group, unless all is one: that group's scale has to see every update.
+        The error takes the row's place. Within a block it goes to the other rows at once. Of two
+        halves the second gets all errors of the first in one product, which is fast ("lazy batch
+        updates"). It begins with a group, unless all is one: its scale has to see every update.
         """
         if last - first > max(block, 1):
             size = self.group_size if last - first > self.group_size else 1
             middle = first + -(-(last - first) // (2 * size)) * size
             yield from self.rows(first, middle, block)
             own, rest = slice(first, middle), slice(middle, last)
-            self.w[rest] -= self.factor[own, rest].T @ self.errors[own]
+            self.w[rest] -= self.factor[own, rest].T @ self.w[own]
             yield from self.rows(middle, last, block)
             return
         for i in range(first, last):
@@ -161,34 +160,34 @@ class _Plan:
             grid = self.grids[-1]
             codes = grid.encode(self.w[i : i + 1])
             values = grid.decode(codes)[0]
-            error = np.divide(self.w[i] - values, self.factor[i, i], out=self.errors[i])
-            self.w[i] = values
+            error = self.w[i] = (self.w[i] - values) / self.factor[i, i]
             self.w[i + 1 : last] -= self.factor[i, i + 1 : last, None] * error
             yield i, codes[0], values, error
 
 
 def _inverse_factor(hessian, damping):
-    """Return the upper Cholesky factor U of the inverse of the damped Hessian: U^T U = H^-1.
-
-    With R upper triangular and H = R R^T (a Cholesky factor read backwards), U is R^-1: one
-    factorization and one triangular inverse in place of two factorizations and a full inverse.
-    """
-    every = np.arange(len(hessian))
-    hessian[every, every] += positive("damping", damping, or_zero=True) * np.diag(hessian).mean()
+    """Return the upper Cholesky factor U of the inverse of the damped Hessian: U^T U = H^-1."""
+    damp = positive("damping", damping, or_zero=True) * np.diag(hessian).mean()
+    hessian.flat[:: len(hessian) + 1] += damp
     try:
-        backwards = np.linalg.cholesky(hessian[::-1, ::-1])
+        return _factor_and_invert(hessian)
     except np.linalg.LinAlgError as error:
         why = f"not positive definite with damping={damping}: more damping or calibration rows"
         raise ValueError(f"hessian is {why} are needed") from error
-    return _invert_upper(backwards[::-1, ::-1])
 
 
-def _invert_upper(r, size=256):
-    """Invert an upper triangular matrix by blocks: X_ij = -(X_ii R_ij + ... ) X_jj, as X R = 1."""
-    inverse = np.zeros_like(r)
-    for j in stretches(len(r), size):
-        inverse[j, j] = np.triu(np.linalg.inv(r[j, j]))
-        for i in stretches(j.start, size):
-            between = slice(i.start, j.start)
-            inverse[i, j] = -(inverse[i, between] @ r[between, j]) @ inverse[j, j]
-    return inverse
+def _factor_and_invert(h, size=128, wide=512):
+    """Turn H into U = R^-1, R upper triangular and H = R R^T (a Cholesky factor read backwards).
+
+    From the last strip to the first: a column of R comes from the columns to its right, a row of U
+    from the rows below it. Fast because nearly all of it is matrix products, in the same memory.
+    """
+    for j in reversed(stretches(len(h), size)):
+        above, right = slice(j.start), slice(j.stop, None)
+        strip = h[: j.stop, j] - h[: j.stop, right] @ h[j, right].T
+        h[j, j] = np.triu(np.linalg.inv(np.linalg.cholesky(strip[j][::-1, ::-1])[::-1, ::-1]))
+        h[above, j], h[right, j] = strip[above] @ h[j, j].T, 0
+        row, done, target = h[j, right].copy(), h[right, right], h[j, right]
+        for part in stretches(len(done), wide):  # below the diagonal U is 0
+            target[:, part] = -h[j, j] @ (row[:, : part.stop] @ done[: part.stop, part])
+    return h

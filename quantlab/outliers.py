@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ._checks import matrix, positive, same_inner
+from ._checks import matrix, positive, real_array, same_inner
 from ._chunks import stretches
-from .affine import Quantized, extent, integer_matmul, quantize_absmax
+from .affine import Quantized, extent, integer_matmul, quantize_absmax, working_copy
 
 #: bitsandbytes' 1/127^2. It is 6.2000124e-05: a digit was lost there, and every bit is kept here.
 PER_SQUARE = np.float32(6.200124e-05)
@@ -47,7 +47,7 @@ def llm_int8_matmul(x, w, threshold=6.0):
     x_codes, x_peak = _int8(np.where(outliers, np.float16(0), x), axis=1)
     x_codes[:, columns] = 0
     product = np.empty((len(x), codes.shape[1]), np.float16 if kind == np.float16 else np.float32)
-    for part in stretches(codes.shape[1], 1024):  # a strip at a time takes little memory
+    for part in stretches(codes.shape[1], 512):  # a strip at a time takes little memory
         sums = integer_matmul(x_codes, codes[:, part]).astype(np.float32)
         sums *= x_peak * peak[:, part]
         sums *= PER_SQUARE
@@ -71,12 +71,12 @@ def _weights(w):
 
 def _int8(x, axis):
     """Return the int8 absmax codes along `axis` and the largest magnitudes they are relative to."""
-    low, high = extent(x, axis)
+    low, high = extent(working_copy(x), axis)
     return quantize_absmax(x, axis=axis).codes, np.maximum(high, -low)
 
 
 def _half(name, value):
-    array = matrix(name, value)
+    array = matrix(name, working_copy(real_array(name, value)))  # FP16 minima take long
     if (largest := max(-array.min(), array.max())) > 65504:
         raise ValueError(f"{name} must fit FP16, whose largest value is 65504, got {largest}")
     return array.astype(np.float16)

@@ -10,6 +10,7 @@ import torch
 
 import quantlab as ql
 from quantlab import formats
+from quantlab._chunks import CHUNK, each, stretches
 
 SIZES = (256, 512, 1024, 2048, 4096)
 LARGEST = SIZES[-1]
@@ -122,10 +123,16 @@ def groups_of_128(size):
     tensor = torch.from_numpy(x)
 
     def ours():
-        # Two codes beside each other are one 16-bit number: its halves fold into a byte.
-        codes = ql.quantize_zero_point(x, bits=4, axis=1, group_size=128).codes
-        pairs = (codes.view(np.uint8) + np.uint8(8)).view("<u2")
-        return (pairs << 4 | pairs >> 8).astype(np.uint8)
+        # Two codes beside each other are one 16-bit number: its halves fold into a byte. The lower
+        # 4 bits of a code with the top one turned are the code plus 8.
+        pairs = ql.quantize_zero_point(x, bits=4, axis=1, group_size=128).codes.view("<u2")
+        packed = np.empty(pairs.shape, np.uint8)
+
+        def pack(rows):
+            packed[rows] = (pairs[rows] << 4 | (pairs[rows] >> 8 & 15)) ^ 0x88
+
+        each(pack, stretches(size, max(1, CHUNK // size)))
+        return packed
 
     def theirs():
         codes, _, _ = peers.torchao_quantize(tensor, "ASYMMETRIC", 128, low=0, high=15)
