@@ -17,8 +17,8 @@ def number(value, digits=4):
 
     >>> number(3.14159), number(1000), number(-0.00123456), number(7)
     ('3.142', '1000', '−0.001235', '7')
-    >>> number(3.0), number(1.5e9), number(float("nan"))
-    ('3.000', '1.500e9', 'nan')
+    >>> number(3.0), number(1.5e9), number(float("nan")), number(17250.4), number(0.00001234)
+    ('3.000', '1.500e9', 'nan', '17250', '0.00001234')
     """
     if isinstance(value, (bool, str)):
         return str(value)
@@ -26,11 +26,11 @@ def number(value, digits=4):
         text = str(float(value)).replace("inf", "∞")
     elif hasattr(value, "__index__") and abs(value) < 10**6:
         text = str(int(value))
-    elif value != 0 and not 1e-5 <= abs(value) < 1e6:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        text = f"{mantissa}e{int(exponent)}"
     else:
-        text = f"{float(value):#.{digits}g}".rstrip(".")
+        mantissa, exponent = f"{float(value):.{digits - 1}e}".split("e")
+        plain = value == 0 or 1e-5 <= abs(value) < 1e6
+        places = max(0, digits - 1 - int(exponent))
+        text = f"{float(value):.{places}f}" if plain else f"{mantissa}e{int(exponent)}"
     return text.replace("-", "−")
 
 
