@@ -1,6 +1,8 @@
 """What every test gets: a figure style of its own, and a worker that suits it."""
 
 import os
+import sys
+from pathlib import Path
 
 # One thread each, if several workers share the processor: set before NumPy and torch start theirs.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -9,8 +11,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import matplotlib
 import pytest
 
+BROWSER = Path(__file__).resolve().parent / "browser"
 # Doctests would import this file once more, under a name that a folder's conftest has by then.
 collect_ignore = ["conftest.py"]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say in one line that the browser tests were left out, and how to get them.
+
+    Not in their own folder: with several workers its conftest.py is never loaded where this is
+    written.
+    """
+    sys.path.append(str(BROWSER))
+    import lab
+
+    start = config.invocation_params.dir
+    asked = [(start / argument.split("::")[0]).resolve() for argument in config.args]
+    among = any(BROWSER.is_relative_to(path) or path.is_relative_to(BROWSER) for path in asked)
+    if among and not lab.can_run():
+        terminalreporter.write_line(lab.HOW_TO_GET_CHROMIUM)
 
 
 @pytest.fixture(autouse=True)

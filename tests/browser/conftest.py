@@ -1,7 +1,6 @@
-"""The browser tests run where Chromium and Playwright are, and say so where they are not."""
+"""The browser tests run where Chromium and Playwright are; tests/conftest.py says where not."""
 
 from lab import (  # noqa: F401
-    HOW_TO_GET_CHROMIUM,
     can_run,
     chromium,
     jupyter,
@@ -18,8 +17,3 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/browser/" in item.path.as_posix():
             item.add_marker("browser")
-
-
-def pytest_terminal_summary(terminalreporter):
-    if not can_run():
-        terminalreporter.write_line(HOW_TO_GET_CHROMIUM)
