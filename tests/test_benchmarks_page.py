@@ -55,6 +55,8 @@ def test_a_missed_goal_stands_in_the_table(speed):
     row = speed[1].table([measured(speed[1], goal=5.0)]).splitlines()[-1]
     assert "**4.00** (4.00 to 4.00) (goal 5: missed)" in row
     assert "8.0 (goal 2: missed)" in row and row.endswith("| 0.50 | 3.00 |")
+    row = speed[1].table([measured(speed[1], our_peak=160)]).splitlines()[-1]
+    assert row.endswith("| 1.60 (goal 1.5: missed) | 3.00 |")
 
 
 def test_a_page_and_a_figure_are_written(speed, tmp_path):

@@ -102,6 +102,26 @@ def test_codes_are_those_of_the_slow_reference_with_dead_inputs(act_order):
     assert np.array_equal(q.codes, codes)
 
 
+@pytest.mark.parametrize("rows", [1, 127, 128, 129, 300, 700])  # around a strip and a wide part
+def test_the_factor_is_that_of_the_inverse_however_it_is_cut(rows):
+    _, x = problem(rows, tokens=2 * rows)
+    h = ql.hessian(x)
+    damped = h + 0.01 * np.diag(h).mean() * np.eye(rows)
+    expected = np.linalg.cholesky(np.linalg.inv(damped)).T
+    factor = ql.gptq._inverse_factor(h.copy(), 0.01)
+    assert np.allclose(factor, expected, rtol=1e-9, atol=1e-12)
+    assert not np.tril(factor, -1).any()
+
+
+@orders
+def test_the_arguments_stay_as_they_were(act_order):
+    w, x = problem(rows=40)
+    h = ql.hessian(x)
+    before = w.copy(), h.copy()
+    ql.quantize_gptq(w, h, act_order=act_order)
+    assert np.array_equal(w, before[0]) and np.array_equal(h, before[1])
+
+
 def test_weights_of_dead_inputs_become_zero():
     w, x = problem(seed=13)
     x[:, [0, 7, 23]] = 0

@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator
 from quantlab.show import style
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
+MEMORY_GOAL = 1.5  # times the input
 LIBRARIES = ["numpy", "ml_dtypes", "torch", "bitsandbytes", "torchao"]
 
 
@@ -86,13 +87,16 @@ def _times(share):
 def _row(m):
     ours, theirs = (1000 * statistics.median(seconds) for seconds in (m.ours, m.theirs))
     low, high = m.spread
-    ratio = _mark(f"**{m.ratio:.2f}** ({low:.2f} to {high:.2f})", m.goal, m.ratio >= m.goal)
+    ratio = _mark(f"**{m.ratio:#.3g}** ({low:#.3g} to {high:#.3g})", m.goal, m.ratio >= m.goal)
     floor = "–" if m.floor is None else f"{m.floor:.1f}"
     if m.floor_goal is not None:
         floor = _mark(floor, m.floor_goal, m.floor < m.floor_goal)
     peaks = [None if p is None else p / m.input_bytes for p in (m.our_peak, m.their_peak)]
+    memory = [_times(peak) for peak in peaks]
+    if peaks[0] is not None and peaks[0] > MEMORY_GOAL:
+        memory[0] = _mark(memory[0], MEMORY_GOAL, reached=False)
     cells = [m.name, m.peer, f"{m.size}²", f"{ours:.1f}", f"{theirs:.1f}", ratio, floor]
-    return "| " + " | ".join([*cells, *(_times(peak) for peak in peaks)]) + " |"
+    return "| " + " | ".join([*cells, *memory]) + " |"
 
 
 def table(rows):
@@ -136,7 +140,7 @@ one write. The floor is that part of the time that NumPy takes to copy the same 
 ({copy:.1f} ms here, reading and writing {2 * size * size * 4 / 1e6:.0f} MB).
 
 **Peak memory:** the most that a call adds, its result included, over the size of its input. The
-goal is 1.5 or less. What dequantizing returns is by itself 7.1 times as large as what it reads.
+goal is {MEMORY_GOAL} or less. What dequantizing returns is by itself 7.1 times as large as what it reads.
 
 **Same result:** NF4, int8 rows against bitsandbytes and all casts are equal byte for byte. torchao
 divides by a step that is rounded once more, so next to a tie a code may be one beside: fewer than 1
