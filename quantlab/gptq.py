@@ -150,7 +150,8 @@ class _Plan:
             middle = first + -(-(last - first) // (2 * size)) * size
             yield from self.rows(first, middle, block)
             own, rest = slice(first, middle), slice(middle, last)
-            self.w[rest] -= self.factor[own, rest].T @ self.w[own]
+            for part in stretches(self.w.shape[1], 1024):  # a strip of columns takes little memory
+                self.w[rest, part] -= self.factor[own, rest].T @ self.w[own, part]
             yield from self.rows(middle, last, block)
             return
         for i in range(first, last):

@@ -140,7 +140,8 @@ one write. The floor is that part of the time that NumPy takes to copy the same 
 ({copy:.1f} ms here, reading and writing {2 * size * size * 4 / 1e6:.0f} MB).
 
 **Peak memory:** the most that a call adds, its result included, over the size of its input. The
-goal is {MEMORY_GOAL} or less. What dequantizing returns is by itself 7.1 times as large as what it reads.
+goal is {MEMORY_GOAL} or less. What dequantizing returns is by itself 7.1 times as large as what it
+reads.
 
 **Same result:** NF4, int8 rows against bitsandbytes and all casts are equal byte for byte. torchao
 divides by a step that is rounded once more, so next to a tie a code may be one beside: fewer than 1
