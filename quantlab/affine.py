@@ -107,7 +107,8 @@ def quantize_absmax(x, bits=8, axis=None, group_size=None):
     Returns `Quantized` with integer codes in ±(2**(bits-1) - 1), rounded half to even. The code
     -2**(bits-1) stays unused: with it, +max would have no partner and the grid would lean.
     Raises ValueError for NaN, infinity, an empty array, bits outside 2..16, an axis or a group size
-    that do not fit; TypeError for the wrong kind. Source: Dettmers et al. 2022, LLM.int8(), 2.1.
+    that do not fit; TypeError for the wrong kind.
+    Source: Dettmers et al. 2022, LLM.int8(), section 2.1.
 
     >>> quantize_absmax([1.2, -0.5, -4.3, 5.0]).codes
     array([  30,  -13, -109,  127], dtype=int8)
@@ -210,7 +211,7 @@ def _encode(x, axis, make_grid, kind):
         part = working_copy(x[piece])
         grid, spot = (common, ()) if common else (make_grid(*extent(part, axis)), piece)
         steps = _count(part, grid.inverse)
-        if grid.low != -grid.high:  # absmax codes need no clip; here two half steps can add up
+        if grid.low != -grid.high:  # absmax codes need no clip; half a step at both ends adds up
             steps += grid.zero_point.astype(steps.dtype)
             np.clip(steps, grid.low, grid.high, out=steps)
         codes[piece], scale[spot], zero[spot] = steps, grid.scale, grid.zero_point

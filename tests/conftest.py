@@ -1,4 +1,4 @@
-"""What every test gets: a figure style of its own, and a worker that suits it."""
+"""A figure style for each test, a worker that suits it, and a last line where no browser is."""
 
 import os
 import sys
@@ -11,7 +11,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import matplotlib
 import pytest
 
-BROWSER = Path(__file__).resolve().parent / "browser"
+TESTS = Path(__file__).resolve().parent
+IN_A_BROWSER = [TESTS / "browser", TESTS / "benchmarks"]
 # Doctests would import this file once more, under a name that a folder's conftest has by then.
 collect_ignore = ["conftest.py"]
 
@@ -22,12 +23,13 @@ def pytest_terminal_summary(terminalreporter, config):
     Not in their own folder: with several workers its conftest.py is never loaded where this is
     written.
     """
-    sys.path.append(str(BROWSER))
+    sys.path.append(str(IN_A_BROWSER[0]))
     import lab
 
     start = config.invocation_params.dir
     asked = [(start / argument.split("::")[0]).resolve() for argument in config.args]
-    among = any(BROWSER.is_relative_to(path) or path.is_relative_to(BROWSER) for path in asked)
+    pairs = [(folder, path) for folder in IN_A_BROWSER for path in asked]
+    among = any(one.is_relative_to(two) or two.is_relative_to(one) for one, two in pairs)
     if among and not lab.can_run():
         terminalreporter.write_line(lab.HOW_TO_GET_CHROMIUM)
 

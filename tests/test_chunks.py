@@ -17,10 +17,11 @@ def test_results_come_back_in_the_order_of_the_pieces(cores, monkeypatch):
 
 
 @cores
-def test_an_error_in_a_piece_comes_out(cores, monkeypatch):
+@pytest.mark.parametrize("bad", [0, 3, 19])  # in the caller's own share, and in the last thread's
+def test_an_error_in_a_piece_comes_out(cores, bad, monkeypatch):
     monkeypatch.setattr(_chunks, "CORES", cores)
     with pytest.raises(ZeroDivisionError):
-        _chunks.each(lambda i: 1 / (i - 3), range(10))
+        _chunks.each(lambda i: 1 / (i - bad), range(20))
 
 
 def test_stretches_cover_everything_once():
@@ -65,7 +66,9 @@ def test_codes_do_not_depend_on_how_an_array_is_cut_or_lies(name, size, turned, 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("quantize", [*QUANTIZERS.values(), ql.quantize_blockwise])
-def test_one_bad_value_in_a_late_piece_is_refused_with_its_place(quantize, bad):
+def test_one_bad_value_in_a_late_piece_is_refused_with_its_place(quantize, bad, monkeypatch):
+    monkeypatch.setattr(_chunks, "CHUNK", 10_000)
+    monkeypatch.setattr("quantlab.codebooks.CHUNK", 10_000)
     x = np.ones((900, 160), np.float32)
     x[870, 3] = bad
     with pytest.raises(ValueError, match=rf"x must be finite, got {bad} at index \(870, 3\)"):
@@ -73,8 +76,10 @@ def test_one_bad_value_in_a_late_piece_is_refused_with_its_place(quantize, bad):
 
 
 @pytest.mark.parametrize("f", ql.formats.ALL.values(), ids=lambda f: f.name)
-def test_a_long_array_encodes_as_its_parts_do(f):
-    x = np.random.default_rng(1).standard_normal(3 * _chunks.CHUNK + 5).astype(np.float32)
+def test_a_long_array_encodes_as_its_parts_do(f, monkeypatch):
+    monkeypatch.setattr(_chunks, "CORES", 3)
+    monkeypatch.setattr("quantlab.formats.CHUNK", 10_000)
+    x = np.random.default_rng(1).standard_normal(200_005).astype(np.float32)
     x[::1000] = np.nan
     parts = np.concatenate([f.encode(part) for part in np.array_split(x, 50)])
     assert np.array_equal(f.encode(x), parts)

@@ -6,7 +6,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "browser"))
 
 from lab import (  # noqa: F401
-    HOW_TO_GET_CHROMIUM,
     can_run,
     chromium,
     jupyter,
@@ -16,8 +15,3 @@ from lab import (  # noqa: F401
 )
 
 collect_ignore_glob = [] if can_run() else ["test_*_latency.py"]
-
-
-def pytest_terminal_summary(terminalreporter):
-    if not can_run():
-        terminalreporter.write_line(HOW_TO_GET_CHROMIUM)
