@@ -3,9 +3,14 @@
 Each of the three makers returns a function from an answer to None (right) or `Wrong`.
 """
 
+import contextlib
 import copy
+import io
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,12 +21,18 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Wrong:
-    """Why an answer is not right: the case, what came, what was expected, where to look."""
+    """Why an answer is not right: the case, what came, what was expected, where to look.
+
+    wanted: the tolerance in words, or the property that must hold; it gives no answer away.
+    counts: whether it is a try; 0, an empty list and the like are none.
+    """
 
     case: str
     yours: str
     expected: str
     look_at: str = ""
+    wanted: str = ""
+    counts: bool = True
 
 
 class Unanswered(Exception):
@@ -127,58 +138,84 @@ def _try(answer, case, look_at, first):
     name = getattr(answer, "__name__", "your function")
     about = case.about or f"{name}({', '.join(map(_written, case.args))})"
     look_at = case.look_at or look_at
+    printed = io.StringIO()
     try:
-        result = answer(*copy.deepcopy(case.args))
+        with contextlib.redirect_stdout(printed):
+            result = answer(*copy.deepcopy(case.args))
     except (Exception, SystemExit) as error:
         if "ellipsis" in str(error):  # the "..." of the exercise met an operator
             raise Unanswered from None
         raised = f"raises {type(error).__name__}: {error}"
-        return Wrong(about, raised, _wanted(case), _place(error, look_at))
+        return Wrong(about, raised, look_at=_place(error, look_at), **_asked(case))
+    finally:
+        sys.stdout.write(printed.getvalue())
+    if result is None and printed.getvalue():
+        shown = f"prints {_crop(printed.getvalue().strip())} and returns nothing"
+        look_at = f"{name} prints its result: `return` it instead."
+        return Wrong(about, shown, look_at=look_at, **_asked(case))
     if is_unanswered(result):
         if first:
             raise Unanswered
-        return Wrong(about, f"returns {result!r}", _wanted(case), "does every path return a value?")
+        look_at = "does every path return a value?"
+        return Wrong(about, f"returns {result!r}", look_at=look_at, **_asked(case))
     if isinstance(case, Case):
         return _compare(result, case.expected, about, case.within, case.why, look_at, case.mistakes)
     if case.holds(result):
         return None
-    return Wrong(about, short(result), case.expected, look_at)
+    tried = not _is_trivial(result)
+    return Wrong(about, short(result), look_at=look_at, counts=tried, **_asked(case))
 
 
 def _compare(yours, expected, about, within, why, look_at, mistakes):
     if _same(yours, expected, within):
         return None
-    for mistake, advice in mistakes:
-        if _same(yours, mistake, within):
-            look_at = advice
+    known = (advice for mistake, advice in mistakes if _same(yours, mistake, within))
+    look_at = next(known, "") or _kinds(yours, expected) or _shapes(yours, expected) or look_at
     left, right = _apart(yours, expected)
+    wanted = ""
     if within is not None:
-        right += f" (within {why + ', ' if why else ''}{within:.4g})"
-    return Wrong(about, left, right, _shapes(yours, expected) or look_at)
+        wanted = f"within {why + ', ' if why else ''}{within:.4g}"
+    return Wrong(about, left, right, look_at, wanted, counts=not _is_trivial(yours))
 
 
 def _same(yours, expected, within):
     if isinstance(expected, str) or isinstance(yours, str):
-        return isinstance(yours, str) and yours.strip() == expected
+        return isinstance(yours, str) and isinstance(expected, str) and yours.strip() == expected
     ours, theirs = _numbers(expected), _numbers(yours)
     if ours is None:
         return type(yours) is type(expected) and yours == expected
     if theirs is None or theirs.shape != ours.shape:
         return False
+    exact = ours.dtype.kind in "biu"
     ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
     if within is None:
-        exact = _numbers(expected).dtype.kind in "biu"
         within = 0 if exact else ROUNDING * np.abs(ours[np.isfinite(ours)]).max(initial=0)
     return bool(np.all(np.isclose(theirs, ours, rtol=0, atol=within, equal_nan=True)))
 
 
 def _numbers(answer):
-    """Return `answer` as a real array, or None if it is something else."""
+    """Return `answer` as a real array, or None if it is something else.
+
+    Fractions, decimals, tensors and ml_dtypes' scalars are numbers too: they become float64.
+    """
     try:
+        if hasattr(answer, "detach"):  # a tensor: of any device, of a dtype that NumPy may lack
+            answer = answer.detach().cpu().tolist()
         array = np.asarray(answer)
+        exact = array.dtype.kind == "O" and all(isinstance(v, (Real, Decimal)) for v in array.flat)
+        if exact or (array.dtype.kind == "V" and array.dtype.names is None):
+            array = array.astype(np.float64)
     except Exception:
         return None
     return array if array.dtype.kind in "biuf" else None
+
+
+def _is_trivial(answer):
+    """Say whether `answer` is nothing but zeros, or empty: a way to ask, not a try."""
+    numbers = _numbers(answer)
+    if numbers is None:
+        return isinstance(answer, (str, dict, set)) and not answer
+    return not np.any(numbers)
 
 
 def _apart(yours, expected):
@@ -188,6 +225,21 @@ def _apart(yours, expected):
         if left != right:
             break
     return left, right
+
+
+def _kinds(yours, expected):
+    """Say what kind of answer is asked for, if `yours` is of another."""
+    if isinstance(expected, str):
+        return "" if isinstance(yours, str) else 'text is asked for: put it between quotes, "...".'
+    if _numbers(expected) is None or _numbers(yours) is not None:
+        return ""
+    if isinstance(yours, str):
+        return "a number is asked for: leave the quotes away."
+    if hasattr(yours, "dequantize"):
+        return "this is a Quantized; the exercise asks for numbers: take .codes or .dequantize()."
+    if callable(yours):
+        return "this is a function; the exercise asks for numbers: call it with ( )."
+    return ""
 
 
 def _shapes(yours, expected):
@@ -215,8 +267,10 @@ def _crop(text, longest=200):
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
-def _wanted(case):
-    return short(case.expected) if isinstance(case, Case) else case.expected
+def _asked(case):
+    if isinstance(case, Case):
+        return {"expected": short(case.expected)}
+    return {"expected": "", "wanted": case.expected}
 
 
 def _place(error, look_at):

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -11,6 +11,8 @@ from quantlab.course import exercises
 from quantlab.course.checking import Unanswered, Wrong, is_unanswered
 
 WIDTH = 88  # columns of a printed verdict
+PATIENCE = 2  # misses that get a hint alone: from the next one on, what was expected shows
+_misses = {}  # exercise id: the different wrong answers so far, in this kernel
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,39 @@ class Verdict:
 def check(id, answer):
     """Print the verdict on `answer` to exercise `id`, for example ``check("4.2", my_zero_point)``.
 
+    The first two misses get a hint; what was expected shows from the third on. The same answer
+    twice is one miss, and 0 or an empty list is none.
     Raises ValueError for an id that is no exercise; never for what the answer is or does.
     """
-    print(verdict(id, answer).text)
+    found, wrong = _judge(id, answer)
+    if wrong is not None:
+        missed = _misses.setdefault(id, set())
+        earlier = len(missed - {(wrong.case, wrong.yours)})
+        if wrong.counts:
+            missed.add((wrong.case, wrong.yours))
+        found = _explain(id, wrong, earlier if wrong.counts else 0)
+    print(found.text)
 
 
-def verdict(id, answer):
-    """Return the `Verdict` on `answer` to exercise `id`. Raises as `check` does."""
+def verdict(id, answer, misses=0):
+    """Return the `Verdict` on `answer` to exercise `id` after `misses` wrong ones.
+
+    With two or more misses before it, a wrong answer's text says what was expected.
+    Raises as `check` does.
+    """
+    found, wrong = _judge(id, answer)
+    return found if wrong is None else _explain(id, wrong, misses if wrong.counts else 0)
+
+
+def _judge(id, answer):
+    """Return (verdict, None), or (None, `Wrong`)."""
     exercise = find(id)
     if is_unanswered(answer):
-        return _unanswered(id, exercise)
+        return _unanswered(id, exercise), None
     try:
         wrong = exercise.check(answer)
     except Unanswered:
-        return _unanswered(id, exercise)
+        return _unanswered(id, exercise), None
     except Exception as error:
         wrong = Wrong(
             case="this answer cannot be checked",
@@ -59,8 +80,8 @@ def verdict(id, answer):
             look_at="is it the kind of value that the exercise asks for?",
         )
     if wrong is None:
-        return Verdict("right", _wrap(f"✓ {id}  right: ", exercise.learned))
-    return Verdict("wrong", _explain(id, wrong))
+        return Verdict("right", _wrap(f"✓ {id}  right: ", exercise.learned)), None
+    return None, replace(wrong, look_at=wrong.look_at or exercise.hint)
 
 
 def find(id):
@@ -85,13 +106,18 @@ def _unanswered(id, exercise):
     return Verdict("unanswered", _wrap(f"○ {id}  not answered yet. Hint: ", exercise.hint))
 
 
-def _explain(id, wrong):
-    lines = [_wrap(f"✗ {id}  not yet: ", wrong.case)]
-    for label, text in (("yours", wrong.yours), ("expected", wrong.expected)):
-        lines.append(textwrap.indent(text, " " * 13).replace(" " * 13, f"   {label:<10}", 1))
-    if wrong.look_at:
-        lines.append(_wrap("   Look at: ", wrong.look_at))
-    return "\n".join(lines)
+def _explain(id, wrong, misses):
+    lines = [_wrap(f"✗ {id}  not yet: ", wrong.case), _labelled("yours", wrong.yours)]
+    if misses >= PATIENCE and wrong.expected:
+        lines.append(_labelled("expected", wrong.expected))
+    if wrong.wanted:
+        lines.append(_labelled("wanted", wrong.wanted))
+    lines.append(_wrap("   Look at: ", wrong.look_at))
+    return Verdict("wrong", "\n".join(lines))
+
+
+def _labelled(label, text):
+    return textwrap.indent(text, " " * 13).replace(" " * 13, f"   {label:<10}", 1)
 
 
 def _wrap(start, text):

@@ -1,12 +1,16 @@
 """course.check: what it prints for each kind of answer, and that no answer makes it raise."""
 
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
+import quantlab as ql
 from quantlab import course
-from quantlab.course import exercises
+from quantlab.course import exercise, exercises
 from quantlab.course.checking import is_unanswered
 
 CHAPTER = """
@@ -54,8 +58,8 @@ def state(id, answer):
     return course.verdict(id, answer).state
 
 
-def text(id, answer):
-    return course.verdict(id, answer).text
+def text(id, answer, misses=0):
+    return course.verdict(id, answer, misses).text
 
 
 UNANSWERED = [..., None, "...", "", [1, ...], (..., ...), np.array([..., 1], dtype=object)]
@@ -80,13 +84,111 @@ def test_right_says_what_was_learned():
     assert text("97.1", 352e9) == "✓ 97.1  right: that is eleven devices."
 
 
-def test_wrong_shows_yours_expected_and_where_to_look_aligned():
-    assert text("97.2", lambda x: [5.0] * len(x)) == (
+HINTED = """\
+✗ 97.2  not yet: all-positive input [5.0, 5.5, 6.0]
+   yours     [5.000, 5.000, 5.000]
+   wanted    within half a step, 0.012
+   Look at: what does your range start from?
+"""
+
+
+def fives(x):
+    return [5.0] * len(x)
+
+
+@pytest.fixture
+def misses(monkeypatch):
+    counted = {}
+    monkeypatch.setattr(exercise, "_misses", counted)
+    return counted
+
+
+def shown(capsys, id, answer):
+    course.check(id, answer)
+    return capsys.readouterr().out
+
+
+def test_the_first_two_misses_get_a_hint_and_the_third_what_was_expected(misses, capsys):
+    for low in (5.0, 4.0):
+        assert "expected" not in shown(capsys, "97.2", lambda x, low=low: [low] * len(x))
+    assert shown(capsys, "97.2", lambda x: [3.0] * len(x)) == (
         "✗ 97.2  not yet: all-positive input [5.0, 5.5, 6.0]\n"
-        "   yours     [5.000, 5.000, 5.000]\n"
-        "   expected  [4.990, 5.510, 6.000] (within half a step, 0.012)\n"
-        "   Look at: what does your range start from?"
+        "   yours     [3.000, 3.000, 3.000]\n"
+        "   expected  [4.990, 5.510, 6.000]\n"
+        "   wanted    within half a step, 0.012\n"
+        "   Look at: what does your range start from?\n"
     )
+
+
+def test_the_same_answer_again_is_no_further_miss(misses, capsys):
+    assert [shown(capsys, "97.2", fives) for _ in range(4)] == [HINTED] * 4
+
+
+def test_zero_and_nothing_are_no_tries_and_reveal_nothing(misses, capsys):
+    for _ in range(2):
+        for nothing in (0, 0.0, [], [0, 0], np.zeros(3), {}, Fraction(0)):
+            assert "352" not in shown(capsys, "97.1", nothing)
+    assert not misses.get("97.1")
+
+
+def test_zero_reveals_nothing_after_two_misses_either(misses, capsys):
+    for answer in (1, 2, 0):
+        assert "expected" not in shown(capsys, "97.1", answer)
+    assert "expected  352000000000" in shown(capsys, "97.1", 3)
+
+
+def test_an_exercise_counts_its_own_misses(misses, capsys):
+    for answer in (1, 2):
+        course.check("97.1", answer)
+    assert "expected" not in shown(capsys, "97.5", "1")
+
+
+def test_a_miss_without_a_place_to_look_gets_the_hint_of_the_exercise():
+    assert text("97.5", "1").endswith("Look at: x")
+
+
+def test_a_function_that_prints_its_result_is_told_to_return_it(capsys):
+    found = text("97.2", lambda x: print("[4.99, 5.51, 6.0]"))
+    assert "prints [4.99, 5.51, 6.0] and returns nothing" in found and "`return` it" in found
+    assert capsys.readouterr().out == "[4.99, 5.51, 6.0]\n"
+
+
+def test_a_function_may_print_on_its_way(capsys):
+    assert state("97.3", lambda n: print("here") or 4) == "right"
+    assert capsys.readouterr().out == "here\n"
+
+
+EXACT = [Fraction(352_000_000_000), Decimal("352e9"), np.int64(352e9), np.array(352e9)]
+
+
+@pytest.mark.parametrize("answer", EXACT, ids=lambda answer: type(answer).__name__)
+def test_a_number_is_a_number_in_whatever_type(answer):
+    assert state("97.1", answer) == "right"
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn])
+def test_values_of_ml_dtypes_are_numbers(dtype):
+    assert state("97.6", np.array([[1.5, 2.5]], dtype)) == "right"
+    assert state("97.6", [[dtype(1.5), dtype(2.5)]]) == "right"
+
+
+def test_tensors_are_numbers():
+    torch = pytest.importorskip("torch")
+    answer = torch.tensor([[1.5, 2.5]], dtype=torch.bfloat16, requires_grad=True)
+    assert state("97.6", answer) == "right"
+
+
+@pytest.mark.parametrize(
+    ("id", "answer", "says"),
+    [
+        ("97.5", 10100, "put it between quotes"),
+        ("97.1", "352e9", "leave the quotes away"),
+        ("97.1", len, "call it with ( )"),
+        ("97.6", ql.quantize_absmax([[1.5, 2.5]]), "take .codes or .dequantize()"),
+    ],
+)
+def test_an_answer_of_another_kind_is_told_what_is_asked(id, answer, says):
+    assert says in " ".join(text(id, answer).split())
 
 
 def test_a_known_mistake_gets_its_own_advice():
@@ -110,7 +212,7 @@ def test_a_function_that_returns_nothing_for_a_later_case_is_wrong():
 
 
 def test_a_function_that_raises_shows_type_message_and_input():
-    shown = text("97.2", lambda x: x[7])
+    shown = text("97.2", lambda x: x[7], misses=2)
     assert "all-positive input [5.0, 5.5, 6.0]" in shown
     assert "raises IndexError: list index out of range" in shown
     assert "[4.990, 5.510, 6.000]" in shown
@@ -144,7 +246,7 @@ def test_a_property_accepts_any_result_that_holds():
 
 
 def test_a_property_that_fails_says_what_must_hold():
-    assert "expected  more than three" in text("97.3", lambda n: 3)
+    assert "wanted    more than three" in text("97.3", lambda n: 3)
 
 
 def test_a_value_where_a_function_is_asked_for_is_wrong():
@@ -156,7 +258,7 @@ def test_a_correct_float_may_differ_by_rounding():
 
 
 def test_a_float_off_by_a_millionth_is_wrong_and_the_digits_show_it():
-    shown = text("97.4", lambda x: x / 3 + 1e-6)
+    shown = text("97.4", lambda x: x / 3 + 1e-6, misses=2)
     assert "0.333334" in shown
     assert "0.333333" in shown
 
