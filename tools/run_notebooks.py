@@ -7,9 +7,7 @@
 A cell that raises, warns or writes to stderr fails its notebook, and the file stays as it was.
 
 What a committed notebook holds is decided here, in `normalise`; the tests use the same functions.
-Outputs may differ from run to run in two kinds of cells only, and those carry a tag:
-`timing` (how long something took) and `hardware` (what this machine is or has, and what depends on
-the order in which its processor adds: a whole model in bf16, or GPTQ on a real layer).
+compare_outputs.py decides which outputs are the same.
 """
 
 import argparse
@@ -22,15 +20,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import compare_outputs
 import nbformat
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from predictions import answers_of
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-MAY_DIFFER = {"timing", "hardware"}  # the tags of cells whose outputs depend on when or where
-KEPT_CELL_METADATA = {"tags", "slideshow", "jupyter"}
+HIDDEN = "outputs_hidden"
+KEPT_CELL_METADATA = {"tags", "slideshow", "jupyter", "collapsed", "tolerance"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -137,11 +137,6 @@ def problem(cell):
     return None
 
 
-def tags(cell):
-    """Return the set of a cell's tags."""
-    return set(cell.metadata.get("tags", ()))
-
-
 def clear(notebook):
     """Return a copy of `notebook` without outputs."""
     bare = copy.deepcopy(notebook)
@@ -155,7 +150,8 @@ def normalise(notebook):
     """Return a copy of `notebook` with only what a committed notebook holds.
 
     Gone: the state and views of widgets (random ids; GitHub refuses the state), when and how long
-    each cell ran, versions of Python, marks of editors. Kept: sources, ids, tags, slides, outputs.
+    each cell ran, versions of Python, marks of editors. Kept: sources, ids, tags, tolerances,
+    slides, outputs. What answers a prediction is folded: Jupyter shows it at a click, or when run.
     """
     clean = copy.deepcopy(notebook)
     clean.metadata = nbformat.from_dict(METADATA)
@@ -166,7 +162,22 @@ def normalise(notebook):
         cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type == "code":
             cell.outputs = _merge_streams([_without_view(o) for o in cell.outputs])
+            _fold(cell, False)
+    for place in answers_of(clean):
+        _fold(clean.cells[place], True)
     return clean
+
+
+def _fold(cell, folded):
+    """Close or open a cell's outputs; Jupyter has two words for it, and wants them to agree."""
+    for holder, word in ((cell.metadata, "collapsed"), (cell.metadata.get("jupyter"), HIDDEN)):
+        if holder:
+            holder.pop(word, None)
+    if folded:
+        cell.metadata.collapsed = True
+        cell.metadata.setdefault("jupyter", nbformat.NotebookNode())[HIDDEN] = True
+    elif not cell.metadata.get("jupyter", True):
+        del cell.metadata["jupyter"]
 
 
 def text(notebook):
@@ -175,15 +186,11 @@ def text(notebook):
 
 
 def differences(committed, executed):
-    """Return the ids of the cells whose outputs changed, cells tagged MAY_DIFFER aside."""
+    """Return a line for each code cell whose outputs changed: its id, and what changed."""
     old, new = normalise(committed), normalise(executed)
-    return [
-        before.id
-        for before, after in zip(old.cells, new.cells, strict=True)
-        if before.cell_type == "code"
-        and not tags(before) & MAY_DIFFER
-        and (before.outputs, before.execution_count) != (after.outputs, after.execution_count)
-    ]
+    pairs = ((a, b) for a, b in zip(old.cells, new.cells, strict=True) if a.cell_type == "code")
+    found = ((before.id, compare_outputs.changes(before, after)) for before, after in pairs)
+    return [f"{id}: {'; '.join(changes)}" for id, changes in found if changes]
 
 
 def _without_view(output):
@@ -233,7 +240,7 @@ def run(path, check=False):
         return "done"
     changed = differences(committed, executed)
     if changed:
-        raise NotebookError(f"the committed outputs differ in: {', '.join(changed)}")
+        raise NotebookError("the committed outputs differ in:\n    " + "\n    ".join(changed))
     if path.read_text(encoding="utf-8") != text(committed):
         raise NotebookError("the file holds more than its outputs (widget state, metadata)")
     return "as committed"

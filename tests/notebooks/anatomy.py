@@ -11,6 +11,7 @@ import statistics
 from importlib import import_module
 from urllib.parse import unquote, urlsplit
 
+import compare_outputs
 import numpy as np
 import run_notebooks
 
@@ -271,6 +272,20 @@ def as_run_once(notebook, path):
     return complaints
 
 
+def tolerances(notebook, path):
+    """A cell whose result depends on the processor says by how much, and no other cell does."""
+    complaints = []
+    for cell in notebook.cells:
+        compared = compare_outputs.WITHIN_TOLERANCE in compare_outputs.tags(cell)
+        tolerance = cell.metadata.get("tolerance", {})
+        unknown = set(tolerance) - compare_outputs.TOLERANCE_KEYS
+        if compared != bool(tolerance) or unknown or min(tolerance.values(), default=1) <= 0:
+            complaints.append(f"{cell.id}: 'hardware' and a tolerance go together, not {tolerance}")
+        if compared and compare_outputs.tags(cell) & compare_outputs.NOT_COMPARED:
+            complaints.append(f"{cell.id}: compared or not? Its tags say both")
+    return complaints
+
+
 def links(notebook, path):
     complaints = []
     for cell in markdown(notebook):
@@ -320,6 +335,7 @@ RULES = (
     pictures,
     explorers,
     as_run_once,
+    tolerances,
     links,
     wording,
 )

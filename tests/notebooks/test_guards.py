@@ -134,6 +134,15 @@ def _answered(notebook):
     _cell(notebook, "'98.2'").outputs[0].text = "✓ 98.2  right: done\n"
 
 
+def _tagged(tolerance, *tags):
+    def spoil(notebook):
+        cell = _cell(notebook, "print(1")
+        cell.metadata.tags = list(tags)
+        cell.metadata.tolerance = nbformat.from_dict(tolerance)
+
+    return spoil
+
+
 def _next_file(notebook):
     _cell(notebook, "Next:").source = "Next: [99](99_other.ipynb)"
 
@@ -180,6 +189,11 @@ SPOILED = [
     ("as_run_once", lambda notebook: notebook.cells[0].metadata.update(scrolled=True)),
     ("as_run_once", lambda notebook: notebook.metadata.update(widgets={"state": {}})),
     ("as_run_once", _output("print(1", lambda o: o.update(name="stderr"))),
+    ("tolerances", _tagged({}, "hardware")),
+    ("tolerances", _tagged({"relative": 0.01})),
+    ("tolerances", _tagged({"relative": 0}, "hardware")),
+    ("tolerances", _tagged({"percent": 1}, "hardware")),
+    ("tolerances", _tagged({"relative": 0.01}, "hardware", "timing")),
     ("links", _append("[gone](gone.ipynb)")),
     ("links", _append("[gap] (https://example.org)")),
     ("links", _append("[host](https://example)")),
@@ -200,6 +214,12 @@ def test_a_spoiled_notebook_is_caught_by_its_rule(rule, spoil, place):
     notebook = good()
     spoil(notebook)
     assert rule in complaints(notebook, place)
+
+
+def test_a_hardware_cell_with_a_tolerance_keeps_every_rule(place):
+    notebook = good()
+    _tagged({"relative": 0.01, "absolute": 3}, "hardware")(notebook)
+    assert complaints(notebook, place) == set()
 
 
 def test_every_rule_has_a_notebook_that_breaks_it():

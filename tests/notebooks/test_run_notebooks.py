@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import run_notebooks
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 TOOL = Path(run_notebooks.__file__)
 
@@ -64,7 +64,7 @@ def test_check_names_the_cell_that_differs_and_writes_nothing(tmp_path, capsys):
     before = path.read_bytes()
     id = nbformat.read(path, as_version=4).cells[0].id
     assert run_notebooks.main(["--check", str(path)]) == 1
-    assert f"committed outputs differ in: {id}" in capsys.readouterr().out
+    assert f"committed outputs differ in:\n    {id}: another" in capsys.readouterr().out
     assert path.read_bytes() == before
 
 
@@ -162,11 +162,68 @@ def test_a_widget_without_a_still_keeps_its_view_for_the_guard_to_find():
     assert run_notebooks.WIDGET_VIEW in run_notebooks.normalise(book).cells[0].outputs[0].data
 
 
-@pytest.mark.parametrize(("tag", "found"), [("timing", 0), ("hardware", 0), ("slow", 1)])
-def test_only_cells_tagged_timing_or_hardware_may_differ(tag, found):
-    old, new = notebook("x"), notebook("x")
-    new.cells[0].id = old.cells[0].id
-    for book, text in ((old, "1 s"), (new, "2 s")):
-        book.cells[0].metadata.tags = [tag]
-        book.cells[0].outputs = [new_output("stream", name="stdout", text=text)]
-    assert len(run_notebooks.differences(old, new)) == found
+def differ(tag, old, new, **metadata):
+    """What `differences` says of one cell that printed `old` and then `new`."""
+    books = [notebook("x"), notebook("x")]
+    books[1].cells[0].id = books[0].cells[0].id
+    for book, said in zip(books, (old, new), strict=True):
+        book.cells[0].metadata = nbformat.from_dict({"tags": [tag], **metadata})
+        book.cells[0].outputs = [new_output("stream", name="stdout", text=said)]
+    return run_notebooks.differences(*books)
+
+
+@pytest.mark.parametrize(("tag", "found"), [("timing", 0), ("machine", 0), ("slow", 1)])
+def test_only_cells_tagged_timing_or_machine_are_not_compared(tag, found):
+    assert len(differ(tag, "1 s", "2 s")) == found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "tolerance", "says"),
+    [
+        ("255 facts", "256 facts", {"absolute": 2}, None),
+        ("255 facts", "258 facts", {"absolute": 2}, "255 is now 258"),
+        ("255 facts", "256 facts", {}, "255 is now 256"),
+        ("perplexity 30.66", "perplexity 30.67", {}, None),  # one in the last place
+        ("perplexity 30.66", "perplexity 30.90", {"relative": 0.01}, None),
+        ("perplexity 30.66", "perplexity 31.00", {"relative": 0.01}, "30.66 is now 31.00"),
+        ("3,147 and −5", "3,150 and −5", {"relative": 0.01}, None),
+        ("−5.0", "5.0", {"relative": 0.01}, "−5.0 is now 5.0"),
+        ("1.5e-07", "1.6e-07", {}, None),
+        ("1.5e-07", "1.5e-06", {}, "1.5e-07 is now 1.5e-06"),
+        ("GPTQ first", "NF4 first", {"relative": 9}, "other words"),
+        ("1 2", "1 2 3", {"relative": 9}, "other words"),
+        ("nan", "1", {"relative": 9}, "other words"),
+        ("<repr at 0x7f3a5c001122>", "<repr at 0x7f3a5c99aabb>", {}, None),
+    ],
+)
+def test_a_hardware_cell_is_compared_number_by_number(old, new, tolerance, says):
+    found = differ("hardware", old, new, tolerance=tolerance)
+    assert (not found) if says is None else (len(found) == 1 and says in found[0])
+
+
+def pictured(alt, png):
+    book = notebook("x")
+    book.cells[0].id = "x"
+    book.cells[0].metadata = nbformat.from_dict({"tags": ["hardware"]})
+    data = {"image/png": png, "text/html": f"<b>7</b><img alt='{alt}' src='{png}'>"}
+    about = {"image/png": {"alt": alt, "width": 600}}
+    book.cells[0].outputs = [new_output("display_data", data=data, metadata=about)]
+    return book
+
+
+def test_a_picture_of_a_hardware_cell_counts_by_its_alt_text():
+    same = run_notebooks.differences(pictured("it is 3", "AAAA"), pictured("it is 3", "BBBB"))
+    other = run_notebooks.differences(pictured("it is 3", "AAAA"), pictured("it is 4", "AAAA"))
+    assert same == [] and "3 is now 4" in other[0]
+
+
+def test_normalise_folds_what_answers_a_prediction_and_nothing_else():
+    book = notebook("1", "2", "3")
+    book.cells[2].metadata = {"collapsed": True, "jupyter": {"outputs_hidden": True}}
+    book.cells.insert(1, new_markdown_cell("**Predict.** What comes?"))
+    clean = run_notebooks.normalise(book)
+    folded = [cell.metadata.get("collapsed", False) for cell in clean.cells]
+    assert folded == [False, False, True, True]
+    assert clean.cells[2].metadata.jupyter == {"outputs_hidden": True}
+    book.cells.insert(3, new_markdown_cell("So it is 2."))
+    assert run_notebooks.normalise(book).cells[4].metadata == {}

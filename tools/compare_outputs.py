@@ -1,0 +1,93 @@
+"""Say where a fresh run of a notebook gives something else than what is committed.
+
+Most cells give the same bytes. Three kinds don't, and carry a tag: `timing` (how long something
+took) and `machine` (what this computer is or has) are not compared; `hardware` (what depends on
+the order in which a processor adds: a whole model in bf16, or GPTQ on a real layer) is compared
+word by word, and number by number within the cell's own tolerance, which stands in its metadata:
+
+    "tolerance": {"relative": 0.02, "absolute": 3}
+
+A number may differ by the larger of the two, and always by one in its last printed place.
+"""
+
+import re
+
+NOT_COMPARED = {"timing", "machine"}
+WITHIN_TOLERANCE = "hardware"
+TOLERANCE_KEYS = {"relative", "absolute"}
+NUMBER = re.compile(r"(?<![\w.])[-−]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # of an object, in its repr
+
+
+def tags(cell):
+    """Return the set of a cell's tags."""
+    return set(cell.metadata.get("tags", ()))
+
+
+def changes(before, after):
+    """Return what differs between two runs of one code cell, as lines; none if nothing does."""
+    kinds = tags(before)
+    if kinds & NOT_COMPARED:
+        return []
+    if WITHIN_TOLERANCE in kinds:
+        return _beyond(shown(before), shown(after), before.metadata.get("tolerance", {}))
+    same = (before.outputs, before.execution_count) == (after.outputs, after.execution_count)
+    return [] if same else ["another output"]
+
+
+def shown(cell):
+    """Return what a reader of a cell's outputs sees as text: a picture counts by its alt text."""
+    pieces = []
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            pieces.append(output.text)
+        for kind, value in output.get("data", {}).items():
+            if kind.startswith("image/"):
+                pieces.append(output.metadata.get(kind, {}).get("alt", ""))
+            elif kind == "text/html":
+                pieces.append(_readable(value))
+            elif kind.startswith("text/"):
+                pieces.append(value)
+    return _ADDRESS.sub("0x", "\n".join(pieces))
+
+
+def _readable(html):
+    """Drop tags and styles; keep the alt text of pictures."""
+    html = re.sub(r"<(style|script)\b.*?</\1>", " ", html, flags=re.DOTALL)
+    html = re.sub(r"<img\b[^>]*?\balt=(['\"])(.*?)\1[^>]*>", r" \2 ", html, flags=re.DOTALL)
+    return re.sub(r"<[^>]+>", " ", html)
+
+
+def _beyond(old, new, tolerance):
+    words = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip() for text in (old, new)]
+    if words[0] != words[1]:
+        return [f"other words: {_where(*words)}"]
+    pairs = zip(NUMBER.findall(old), NUMBER.findall(new), strict=True)
+    return [f"{a} is now {b}" for a, b in pairs if not _near(a, b, tolerance)]
+
+
+def _near(old, new, tolerance):
+    a, b = _value(old), _value(new)
+    allowed = max(
+        tolerance.get("absolute", 0), tolerance.get("relative", 0) * abs(a), _last_place(old)
+    )
+    return abs(a - b) <= allowed * (1 + 1e-9)
+
+
+def _value(text):
+    return float(text.replace(",", "").replace("−", "-"))
+
+
+def _last_place(text):
+    """Return the size of one in the last printed place; 0 for a whole number, which is exact."""
+    mantissa, _, exponent = text.lower().partition("e")
+    places = len(mantissa.partition(".")[2])
+    return 10.0 ** (int(exponent or 0) - places) if places else 0
+
+
+def _where(old, new, beside=40):
+    """Return the first place where two texts part."""
+    at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), None)
+    at = min(len(old), len(new)) if at is None else at
+    piece = slice(max(at - beside, 0), at + beside)
+    return f"{old[piece]!r} is now {new[piece]!r}"
