@@ -5,16 +5,19 @@ took) and `machine` (what this computer is or has) are not compared; `hardware` 
 the order in which a processor adds: a whole model in bf16, or GPTQ on a real layer) is compared
 word by word, and number by number within the cell's own tolerance, which stands in its metadata:
 
-    "tolerance": {"relative": 0.02, "absolute": 3}
+    "tolerance": {"relative": 0.02, "whole": 3, "words": 0.5}
 
-A number may differ by the larger of the two, and always by one in its last printed place.
+relative, absolute: how far a number may be off, the larger of the two; one in its last printed
+decimal is always allowed. whole: the same for numbers printed without decimals, such as facts.
+words: the share of words that may be others, for text that a model writes.
 """
 
 import re
+from difflib import SequenceMatcher
 
 NOT_COMPARED = {"timing", "machine"}
 WITHIN_TOLERANCE = "hardware"
-TOLERANCE_KEYS = {"relative", "absolute"}
+TOLERANCE_KEYS = {"relative", "absolute", "whole", "words"}
 NUMBER = re.compile(r"(?<![\w.])[-−]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # of an object, in its repr
 
@@ -61,16 +64,18 @@ def _readable(html):
 def _beyond(old, new, tolerance):
     words = [re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip() for text in (old, new)]
     if words[0] != words[1]:
-        return [f"other words: {_where(*words)}"]
+        alike = SequenceMatcher(None, *(text.split() for text in words), autojunk=False).ratio()
+        fine = alike >= 1 - tolerance.get("words", 0)
+        return [] if fine else [f"other words: {_where(*words)}"]
     pairs = zip(NUMBER.findall(old), NUMBER.findall(new), strict=True)
     return [f"{a} is now {b}" for a, b in pairs if not _near(a, b, tolerance)]
 
 
 def _near(old, new, tolerance):
     a, b = _value(old), _value(new)
-    allowed = max(
-        tolerance.get("absolute", 0), tolerance.get("relative", 0) * abs(a), _last_place(old)
-    )
+    place = _last_place(old)
+    near = tolerance.get("relative", 0) * abs(a), tolerance.get("absolute", 0)
+    allowed = max(*near, place or tolerance.get("whole", 0))
     return abs(a - b) <= allowed * (1 + 1e-9)
 
 
