@@ -8,7 +8,7 @@ import numpy as np
 from ._checks import finite_array, real_array, same_inner, whole
 from ._chunks import each, slabs, stretches
 
-#: Bits that one scale, or one zero-point, takes in a stored model: they are kept in FP16.
+#: Bits that one scale takes in a stored model: GPTQ's and AWQ's files keep it in FP16.
 SCALE_BITS = 16
 
 
@@ -46,8 +46,11 @@ class Quantized:
 
     @property
     def bits_per_value(self):
-        """Bits per value: 16 are counted for each scale, and 16 for a zero-point that is not 0."""
-        overhead = self.scale.size * SCALE_BITS * (1 if self.symmetric else 2)
+        """Bits per value as files store them: 16 for a scale, and for a zero-point those of a code.
+
+        A zero-point is itself a code, so GPTQ's and AWQ's files pack it as they pack the codes.
+        """
+        overhead = self.scale.size * (SCALE_BITS + (0 if self.symmetric else self.bits))
         if self.group_index is not None:
             overhead += 32 * self.group_index.size
         return self.bits + overhead / self.codes.size
@@ -108,7 +111,7 @@ def quantize_absmax(x, bits=8, axis=None, group_size=None):
     -2**(bits-1) stays unused: with it, +max would have no partner and the grid would lean.
     Raises ValueError for NaN, infinity, an empty array, bits outside 2..16, an axis or a group size
     that do not fit; TypeError for the wrong kind.
-    Source: Dettmers et al. 2022, LLM.int8(), section 2.1.
+    Source: Dettmers et al. 2022, LLM.int8(), section 2.1 for one scale, 3.1 for one per row.
 
     >>> quantize_absmax([1.2, -0.5, -4.3, 5.0]).codes
     array([  30,  -13, -109,  127], dtype=int8)
@@ -122,8 +125,10 @@ def quantize_zero_point(x, bits=8, axis=None, group_size=None):
     Arguments, rounding (half to even) and errors as for `quantize_absmax`. Returns `Quantized` with
     codes in -2**(bits-1) ... 2**(bits-1) - 1. The zero-point is the code of 0, so 0 comes back
     exactly. The trap: without the widening an all-positive `x` would need one outside the codes.
-    Source: Jacob et al. 2018, Quantization and Training of Neural Networks for Efficient
-    Integer-Arithmetic-Only Inference, section 2.1; Dettmers et al. 2022, section 2.1.
+    Source: the scheme is that of Jacob et al. 2018, Quantization and Training of Neural Networks
+    for Efficient Integer-Arithmetic-Only Inference, section 2.1; range and rounding are those of
+    ONNX's operator DynamicQuantizeLinear (version 11), whose codes are these plus 128. Dettmers et
+    al. 2022, section 2.1, differ: 254 steps, -127 to 127, over a range that is not widened.
 
     >>> q = quantize_zero_point([-1.0, 0.0, 4.0], bits=4)
     >>> q.codes, int(q.zero_point), q.dequantize()
@@ -138,7 +143,8 @@ def quantized_matmul(qx, qw):
     qx: `Quantized` (tokens, in), one scale or one per row (axis=1). qw: `Quantized` (in, out), one
     scale or one per column (axis=0). Returns (tokens, out). Raises ValueError for shapes that do
     not multiply and for scales that change along the summed dimension, TypeError for other kinds.
-    Source: Dettmers et al. 2022, LLM.int8(), section 2.1 and equation 5.
+    Source: Dettmers et al. 2022, LLM.int8(), section 2.1 for one scale, 3.1 for one per row and
+    column, both for absmax; with zero-points Jacob et al. 2018, section 2.2.
 
     >>> quantized_matmul(quantize_absmax([[1.0, 2.0]]), quantize_absmax([[3.0], [4.0]])).round(2)
     array([[11.02]])

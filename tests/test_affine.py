@@ -247,9 +247,11 @@ def test_a_single_number_is_quantized(quantize):
 
 def test_bits_per_value_counts_the_scales_and_the_zero_points():
     x = np.random.default_rng(6).standard_normal((8, 64))
-    # 8 bits and 16 bits of scale for 32 values; a zero-point costs another 16.
+    # 8 bits and 16 bits of scale for 32 values; a zero-point is itself a code: 8 bits more.
     assert ql.quantize_absmax(x, axis=1, group_size=32).bits_per_value == 8.5
-    assert ql.quantize_zero_point(x, axis=1, group_size=32).bits_per_value == 9.0
+    assert ql.quantize_zero_point(x, axis=1, group_size=32).bits_per_value == 8.75
+    grouped = ql.quantize_zero_point(x, bits=4, axis=1, group_size=64)
+    assert grouped.bits_per_value == 4 + (16 + 4) / 64
     assert ql.quantize_absmax(x, bits=4).bits_per_value == 4 + 16 / 512
 
 

@@ -117,8 +117,8 @@ def test_no_two_modules_of_the_ground_floor_import_each_other():
         done |= ready
 
 
-def test_the_ground_floor_is_under_1500_lines():
-    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in GROUND) < 1500
+def test_the_ground_floor_is_under_1600_lines():
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in GROUND) < 1600
 
 
 @every_file

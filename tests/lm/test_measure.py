@@ -175,7 +175,7 @@ def test_int8_load_keeps_one_32_bit_scale_per_output(half):
 
 def test_quantized_model_counts_codes_and_scales(exact):
     small = lm.quantize(exact, "zero_point", bits=3, group_size=64)
-    assert small.bits_per_weight == 3 + 2 * 16 / 64  # a scale and a zero-point per group
+    assert small.bits_per_weight == 3 + (16 + 3) / 64  # a scale and a zero-point per group
 
 
 def test_memory_counts_the_quantized_layers_by_their_codes(half):

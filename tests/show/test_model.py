@@ -63,7 +63,7 @@ def test_a_setting_is_what_lm_quantize_does(tiny, setting, expected):
 
 
 def test_gptq_of_the_table_works_on_the_zero_point_grid(tiny):
-    scales_and_zeros = 32 * sum(layer.out_features for _, layer in tiny.linears())
+    scales_and_zeros = (16 + 3) * sum(layer.out_features for _, layer in tiny.linears())
     weights = sum(layer.weight.numel() for _, layer in tiny.linears())
     small = model.quantized(tiny, Setting("GPTQ", 3))
     assert small.bits_per_weight == pytest.approx(3 + scales_and_zeros / weights)
