@@ -170,7 +170,8 @@ def _compare(yours, expected, about, within, why, look_at, mistakes):
     if _same(yours, expected, within):
         return None
     known = (advice for mistake, advice in mistakes if _same(yours, mistake, within))
-    look_at = next(known, "") or _kinds(yours, expected) or _shapes(yours, expected) or look_at
+    look_at = f"{_shapes(yours, expected)} {look_at}".strip()
+    look_at = next(known, "") or _kinds(yours, expected) or look_at
     left, right = _apart(yours, expected)
     wanted = ""
     if within is not None:

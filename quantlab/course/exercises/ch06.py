@@ -69,6 +69,13 @@ def _gptq(w, x, bits, about):
             "when row k is done, take it out of the inverse.",
         ),
         (nearest, "these are the nearest codes: does anything reach the rows below?"),
+        *(
+            (
+                gptq_in_a_loop(w, h, bits, damping=damping),
+                "add the damping to H's diagonal first: 0.01 of the diagonal's mean.",
+            )
+            for damping in (0, 0.001, 0.1)
+        ),
     )
     return Case((w, h, bits), quantize_gptq(w, h, bits=bits).codes, about, mistakes=mistakes)
 
@@ -79,6 +86,13 @@ def _twelve_rows():
     return rng.normal(size=(12, 3)), x
 
 
+def _tightly_bound():
+    """Six inputs that nearly move in a plane: there the damping decides some codes."""
+    rng = np.random.default_rng(318)
+    x = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 6)) + 0.15 * rng.normal(size=(60, 6))
+    return rng.normal(size=(6, 3)), x
+
+
 EXERCISES = {
     "6.1": Exercise(
         hint="the loss of the first weight, divided by the 2 on the diagonal, is the error; the "
@@ -86,7 +100,8 @@ EXERCISES = {
         check=value(
             [1, 0.6, 1],
             about="first code, where the second weight stands, second code",
-            look_at="1.4 gets code 1 and loses 0.4; the error is 0.4/2 = 0.2.",
+            look_at="round 1.4; what it loses, over the 2 on the diagonal, is the error. The "
+            "second weight moves by minus the number beside the diagonal times that.",
             mistakes=(
                 ([1, 0.8, 1], "divide the loss by the number on the diagonal, 2, first."),
                 ([1, 0.2, 0], "the sign: the change is minus (-1) times the error."),
@@ -113,13 +128,26 @@ EXERCISES = {
                     ([0, 1, 0, 1], "carry target less what comes back: older losses count, too."),
                 ),
             ),
-            _diffusion([0.1, 0.1, -0.14], 0.2, 7, "a step that is not 1"),
+            _diffusion(
+                [0.07, 0.07, -0.14],
+                0.2,
+                7,
+                "a step that is not 1",
+                mistakes=(([0, 0.2, -0.2], "these are values: the codes are asked for."),),
+            ),
             _diffusion(
                 [1.0, 1.45, 1.45, 0.2],
                 0.5,
                 2,
                 "weights beyond the largest code, 2",
                 "no code may be above top or below -top.",
+            ),
+            _diffusion(
+                [-1.0, -1.45, -1.45, -0.2],
+                0.5,
+                2,
+                "weights beyond the smallest code, -2",
+                "no code may be above top or below -top: the grid ends at -top, not one lower.",
             ),
             _long_column(),
         ),
@@ -135,6 +163,7 @@ EXERCISES = {
             mistakes=(
                 (100, "it is enough, but a smaller one is, too."),
                 (1000, "it is enough, but a smaller one is, too."),
+                (0.01, "that is the usual damping: with it codes differ from the nearest ones."),
             ),
         ),
         learned="ten times the mean of the diagonal: then nearly nothing is handed on. The usual "
@@ -147,6 +176,7 @@ EXERCISES = {
             _gptq(W, X, 3, "the small layer at 3 bits"),
             _gptq(W, X, 4, "the small layer at 4 bits"),
             _gptq(*_twelve_rows(), 3, "twelve rows, three columns, 3 bits"),
+            _gptq(*_tightly_bound(), 3, "six inputs that nearly move in a plane, 3 bits"),
             look_at="codes only, of W's shape, with a damping of 0.01.",
         ),
         learned="the codes of a broken GPTQ look like any others. Only the layer error tells.",
