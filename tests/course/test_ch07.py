@@ -80,7 +80,7 @@ WRONG = [
     ("7.1", lambda b, i, o, g, z: b + (32 if z else 16) / g, "as many bits as one, not 16"),
     ("7.2", sorted, "fewer (or equal) bits"),
     ("7.2", lambda pairs: right_frontier(pairs)[::-1], "sorted by bits"),
-    ("7.2", bits_alone, "stays if no other"),
+    ("7.2", bits_alone, "better in the other"),
     ("7.2", better_in_both, "better in the other"),
     ("7.2", lambda pairs: [bits for bits, _ in right_frontier(pairs)], "stays if no other"),
     ("7.3", lambda rows, *_: min(rows, key=lambda r: r[2])[0], "error decides"),

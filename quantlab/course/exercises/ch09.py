@@ -35,19 +35,22 @@ def _perplexity(probabilities):
 
 EXERCISES = {
     "9.1": Exercise(
-        hint="3 bits for the code. Then 64 weights share one scale of 16 bits and one zero-point "
-        "of 16 bits.",
+        hint="3 bits for the code. Then 64 weights share one scale of 16 bits and one zero-point, "
+        "which is a code as well.",
         check=value(
-            3 + (16 + 16) / 64,
+            3 + (16 + 3) / 64,
             about="bits per weight: zero-point grid, 3 bits, groups of 64",
-            look_at="32 bits of scale and zero-point, shared by 64 weights.",
+            within=5e-4,
+            why="three decimals",
+            look_at="the bits of a scale and of a zero-point, shared by 64 weights.",
             mistakes=(
                 (3, "that is the code alone: the scale and the zero-point come on top."),
                 (3 + 16 / 64, "a zero-point grid keeps two numbers a group: which is missing?"),
-                (3 + 32, "64 weights share these 32 bits."),
+                (3 + 32 / 64, "a zero-point is a code: it has as many bits as one, not 16."),
+                (3 + 19, "64 weights share these 19 bits."),
             ),
         ),
-        learned="half a bit for the scales: at 3 bits that is a sixth of the code.",
+        learned="0.3 bits for scales and zero-points: at 3 bits that is a tenth of the code.",
     ),
     "9.2": Exercise(
         hint="the loss of a token is -log(p), with the natural logarithm; perplexity is e to the "
@@ -76,8 +79,20 @@ EXERCISES = {
         check=function(
             Case((ROWS, 240), _cheapest(ROWS, 240), "240 facts or more, five rows"),
             Case((ROWS, 200), _cheapest(ROWS, 200), "200 facts or more, five rows"),
+            Case(
+                (ROWS, 230),
+                _cheapest(ROWS, 230),
+                "230 facts or more, five rows",
+                look_at="of those with enough facts take the one with the fewest bits, however "
+                "many facts it has.",
+            ),
             Case((ROWS, 241), _cheapest(ROWS, 241), "exactly 241 facts are 241 or more"),
-            Case((ROWS, 256), "none", "256 facts or more: no row has them"),
+            Case(
+                (ROWS, 256),
+                "none",
+                "256 facts or more: no row has them",
+                look_at="no row is left here, and min of nothing raises: say 'none' first.",
+            ),
             look_at="first the facts decide who stays, then the bits decide who wins.",
         ),
         learned="start from what the model must still be able to do; the bits follow from that.",
