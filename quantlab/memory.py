@@ -1,6 +1,8 @@
 """How many bytes a model's weights take, and how many devices hold them."""
 
 import math
+from fractions import Fraction
+from numbers import Rational
 
 from ._checks import one_of, positive, whole
 
@@ -52,19 +54,27 @@ def weight_bytes(parameters, format, block_size=None, double_quant=False):
     352000000000.0
     """
     bits = bits_per_weight(format, block_size, double_quant)
-    return positive("parameters", parameters) * bits / 8
+    return positive("parameters", parameters, or_zero=True) * bits / 8
 
 
 def devices_needed(weight_bytes, device_bytes, headroom=0.0):
     """The least number of devices of `device_bytes` that hold `weight_bytes`.
 
     headroom: the share of each device, 0 to below 1, kept free for activations and the KV cache.
-    Raises ValueError for sizes that are not positive.
+    Numbers count as they are written, so 70% of 24e9 holds 16.8e9: a float of 0.3 is a little less.
+    Raises ValueError for sizes below 0 and for a device of 0 bytes.
 
     >>> devices_needed(352e9, 32e9), devices_needed(352e9, 32e9, headroom=0.05)
     (11, 12)
+    >>> devices_needed(16.8e9, 24e9, headroom=0.3)
+    1
     """
     if positive("headroom", headroom, or_zero=True) >= 1:
         raise ValueError(f"headroom must be 0 or more and below 1, got {headroom!r}")
-    usable = positive("device_bytes", device_bytes) * (1 - headroom)
-    return math.ceil(positive("weight_bytes", weight_bytes) / usable)
+    usable = _as_written(positive("device_bytes", device_bytes)) * (1 - _as_written(headroom))
+    return math.ceil(_as_written(positive("weight_bytes", weight_bytes, or_zero=True)) / usable)
+
+
+def _as_written(number):
+    """Return the shortest decimal that gives `number`, as a fraction: no float noise."""
+    return Fraction(number) if isinstance(number, Rational) else Fraction(repr(float(number)))

@@ -59,12 +59,26 @@ def test_devices_that_fit_exactly_are_enough():
     assert memory.devices_needed(64e9 + 1, 32e9) == 3
 
 
-@given(st.integers(1, 10**15), st.integers(1, 10**12))
+@given(st.integers(0, 10**18), st.integers(1, 10**12))
 def test_the_devices_hold_the_weights_and_one_fewer_would_not(size, device):
-    # Exact below 2^53, and the quotient of two such integers rounds to a wrong whole number
-    # only if they differ by less than one part in 2^53: then the ceiling may be one short.
     count = memory.devices_needed(size, device)
-    assert count * device >= size * (1 - 2.0**-52) and (count - 1) * device < size
+    assert count * device >= size > (count - 1) * device or count == size == 0
+
+
+def test_a_share_counts_as_it_is_written():
+    assert memory.devices_needed(16.8e9, 24e9, 0.3) == 1  # 24e9 * (1 - 0.3) is 16799999999.999998
+    assert memory.devices_needed(16.8e9 + 1, 24e9, 0.3) == 2
+
+
+@given(st.integers(1, 99), st.integers(1, 64))
+def test_weights_that_fill_a_share_of_one_device_fit_on_one(percent, gigabytes):
+    weights = percent * gigabytes * 10**7  # exact, a percentage of so many GB
+    assert memory.devices_needed(float(weights), gigabytes * 1e9, (100 - percent) / 100) == 1
+
+
+def test_no_weights_take_no_bytes_and_no_device():
+    assert memory.weight_bytes(0, "nf4", 64) == 0
+    assert memory.devices_needed(0, 24e9) == 0
 
 
 @given(st.floats(1, 1e13), st.sampled_from(sorted(memory.VALUE_BITS)))

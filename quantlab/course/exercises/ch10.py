@@ -24,15 +24,37 @@ def _bytes(linear, others):
     return linear * memory.bits_per_weight("nf4", 64, double_quant=True) / 8 + 2 * others
 
 
+def _bytes_case(linear, others, about, look_at=""):
+    """A case of exercise 10.1; 4.127 bits are near enough, 4.13 and 4.5 are other counts."""
+    expected = _bytes(linear, others)
+    mistakes = (
+        (linear * 4.5 / 8 + 2 * others, "4.5 bits are NF4 without double quantization."),
+        ((linear + others) * 4.126953125 / 8, "the other weights keep 16 bits, 2 bytes each."),
+        (linear * 4.126953125 + 16 * others, "these are bits; a byte has 8 of them."),
+    )
+    if not linear:
+        return Case((linear, others), expected, about, look_at=look_at)
+    within, why = linear * 5e-5 / 8, "4.127 bits per weight are near enough"
+    return Case((linear, others), expected, about, within, why, look_at, mistakes)
+
+
 def _check_config(answer):
     """Compare each attribute by its name as text: ``torch.float16`` is "float16"."""
+    if isinstance(answer, type):
+        return Wrong(
+            "a config is asked for",
+            f"the class {answer.__name__}",
+            "BitsAndBytesConfig(...)",
+            "call the class, with the flags between its parentheses.",
+        )
     for attribute, wanted, advice in _WANTED:
         if not hasattr(answer, attribute):
             return Wrong(
                 "a BitsAndBytesConfig is asked for",
                 f"a value of type {type(answer).__name__}",
                 "BitsAndBytesConfig(...)",
-                "pass the config itself, not a model.",
+                "pass the config itself: not a model, not a dict of flags.",
+                counts=bool(answer),
             )
         got = str(getattr(answer, attribute)).removeprefix("torch.")
         if got != wanted:
@@ -78,16 +100,14 @@ EXERCISES = {
     "10.1": Exercise(
         hint="two parts: the linear layers at 4.127 bits, everything else at 16.",
         check=function(
-            Case((64e6, 0), _bytes(64e6, 0), about="64 million linear weights, nothing else"),
-            Case(
-                (0, 1e6),
-                2e6,
-                about="no linear layer, 1 million other weights",
-                look_at="embeddings, norms and the output head keep 16 bits, 2 bytes each.",
+            _bytes_case(64e6, 0, "64 million linear weights, nothing else"),
+            _bytes_case(
+                0,
+                1e6,
+                "no linear layer, 1 million other weights",
+                "embeddings, norms and the output head keep 16 bits, 2 bytes each.",
             ),
-            Case(
-                (_LINEAR, _OTHERS), _bytes(_LINEAR, _OTHERS), about="a model of 7.6 billion weights"
-            ),
+            _bytes_case(_LINEAR, _OTHERS, "a model of 7.6 billion weights"),
             look_at="4 bits, 8/64 for the scales, 32/(64 * 256) for the scales of the scales.",
         ),
         learned="the prediction needs two counts, and no GPU: you can do it before you download.",
@@ -97,6 +117,8 @@ EXERCISES = {
         check=value(
             _HIDDEN,
             about="GB of scales beside 6.5 billion NF4 weights",
+            within=5e-3,
+            why="two decimals",
             look_at="weights / 64 scales, 4 bytes for each, in GB.",
             mistakes=(
                 (_HIDDEN * memory.GB, "these are bytes; a GB has 10⁹ of them."),
