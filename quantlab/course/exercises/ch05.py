@@ -1,5 +1,7 @@
 """Notebook 05, outliers: what its exercises ask and how they are checked."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from quantlab import article, errors
@@ -10,63 +12,158 @@ from quantlab.outliers import llm_int8_matmul, outlier_columns
 from quantlab.show import outliers as figures
 
 
-def _halving_threshold(x, w):
-    """The largest whole threshold at which separation halves the error of plain absmax."""
-    exact = x @ w
-    plain = quantized_matmul(quantize_absmax(x, axis=1), quantize_absmax(w, axis=0))
+def _halving_threshold(x, w, codes=False):
+    """The largest whole threshold at which separation halves the error of plain absmax.
+
+    codes: take the weights that meet outliers from codes.
+    """
+    exact, w8 = x @ w, quantize_absmax(w, axis=0)
+    plain, w = quantized_matmul(quantize_absmax(x, axis=1), w8), w8 if codes else w
     enough = errors.relative(plain, exact) / 2
     thresholds = range(1, int(np.abs(x).max()) + 1)
     good = (t for t in thresholds if errors.relative(llm_int8_matmul(x, w, t), exact) <= enough)
     return max(good)
 
 
-def _bound(x, w, threshold):
-    """The most that 8-bit rounding of the calm columns, and FP16 elsewhere, can cost each result.
+# 5.4: the product as asked for, and as people write it instead. Its numbers are exact in FP16.
 
-    Half a step in a row of x meets the weights, half a step in a column of w the activations
-    (w rounded: half a step more). The steps are those of whole rows, outliers cleared, as in the
-    library: a version that takes them from the calm columns alone has shorter ones.
+
+def _coded(m, axis, peak_of=None, largest=127, rounding=np.round):
+    """m through codes and back; axis: along which values share a step (None: all do).
+
+    peak_of: the matrix whose largest magnitudes set the steps, if it is not m.
     """
-    apart = outlier_columns(x, threshold)
-    large = np.abs(x) >= threshold
-    step_x = np.abs(np.where(large, 0, x)).max(axis=1, keepdims=True) / 127
-    step_w = np.abs(w).max(axis=0, keepdims=True) / 127
-    calm_x, calm_w = (np.delete(m, apart, axis) for m, axis in ((x, 1), (w, 0)))
-    rounding = step_x / 2 * (np.abs(calm_w) + step_w / 2).sum(axis=0)
-    rounding = rounding + step_w / 2 * np.abs(calm_x).sum(axis=1, keepdims=True)
-    # FP16 keeps 11 bits: 2^-11 for each of x and w, and room for the sums. 2e-5 is a lost digit of
-    # bitsandbytes' 1/127^2.
-    half = 2.0**-10 * (np.abs(x) @ np.abs(w))
-    return rounding * (1 + 1e-9) + 2 * half + 2e-5 * np.abs(calm_x @ calm_w)
+    step = np.abs(m if peak_of is None else peak_of).max(axis=axis, keepdims=True) / largest
+    return rounding(m / step) * step
+
+
+def _plain(m, axis, peak_of=None):
+    """m as it is, in the place of `_coded`."""
+    return m
+
+
+def _separated(x, w, apart, code_x=_coded, code_w=_coded, axes=(1, 0), whole=(False, False)):
+    """x @ w with the columns `apart` as they are and the others through codes.
+
+    axes: along which x and w share a step. whole: for x and for w, whether the steps are those of
+    all of it, outliers of x cleared, as in the library; else those of the calm part.
+    """
+    cleared = np.where(np.abs(x) >= 6, 0, x)
+    calm_x = code_x(x[:, ~apart], axes[0], cleared if whole[0] else None)
+    calm_w = code_w(w[~apart], axes[1], w if whole[1] else None)
+    return calm_x @ calm_w + x[:, apart] @ w[apart]
+
+
+_WHOLE = [(x, w) for x in (False, True) for w in (False, True)]
+_ALONG = (
+    "has steps that change along the sum: they cannot leave it, and codes alone add up wrongly."
+)
+
+
+def _wrong_products(x, w, apart):
+    """Yield (a product that people write, what to look at)."""
+    rows = (np.abs(x) >= 6).any(axis=1, keepdims=True)
+    none, positive, above = np.zeros_like(apart), (x >= 6).any(axis=0), (np.abs(x) > 6).any(axis=0)
+    exact, outliers = x @ w, x[:, apart] @ w[apart]
+    yield exact, "is anything rounded? The calm columns become codes from -127 to 127."
+    yield np.where(rows, exact, _coded(x, 1) @ _coded(w, 0)), "columns of x stand apart, not rows."
+    yield _separated(x, w, none), "no column stands apart here: this is plain absmax."
+    yield _separated(x, w, positive), "an outlier may be negative: it is the magnitude that counts."
+    yield _separated(x, w, above), "a value equal to the threshold, 6.0, reaches it."
+    for whole in _WHOLE:
+
+        def form(**options):
+            return _separated(x, w, apart, whole=whole, **options)  # noqa: B023
+
+        yield form() - outliers, "the part with the outliers is missing from the sum."
+        yield (
+            form() + x[:, apart] @ (_coded(w, 0) - w)[apart],
+            "the rows of w that meet outliers went through codes. They are used as they are.",
+        )
+        yield form(code_w=_plain), "only x is rounded: w needs codes too."
+        yield form(code_x=_plain), "only w is rounded: x needs codes too."
+        yield form(axes=(1, None)), "w has one step for all. Each of its outputs has its own."
+        yield form(axes=(None, 0)), "x has one step for all. Each of its tokens has its own."
+        yield form(axes=(None, None)), "one step for all of x, and one for all of w."
+        for largest in (7, 31, 63, 128, 255, 511, 1023, 2047, 32767):
+            many = _of(largest=largest)
+            yield (
+                form(code_x=many, code_w=many),
+                f"your largest code is {largest}. Which is the largest that absmax uses in 8 bits?",
+            )
+        for cut in (np.trunc, np.floor):
+            cutting = _of(rounding=cut)
+            yield form(code_x=cutting, code_w=cutting), "codes are the nearest: round, don't cut."
+    yield _separated(x, w, apart, axes=(1, 1)), f"w {_ALONG}"
+    yield _separated(x, w, apart, axes=(0, 0)), f"x {_ALONG}"
+    yield _separated(x, w, apart, axes=(0, 1)), f"x {_ALONG}"
+
+
+def _of(**options):
+    return lambda m, axis, peak_of=None: _coded(m, axis, peak_of, **options)
+
+
+def _agree(result, wanted, x, w):
+    """Whether two products are the same but for what FP16 and FP32 round off.
+
+    FP16 loses at most 2^-11 of a number: once in the outliers' part, once in the sum. (The
+    package's own 1/127^2 is 2e-5 too large, which is less.)
+    """
+    slack = (np.abs(x) @ np.abs(w)) * 2.0**-10
+    return result.shape == wanted.shape and bool(np.all(np.abs(result - wanted) <= slack))
+
+
+def _advice(result, x, w, apart):
+    """Return what to look at: of the wrong products that `_agree`, one that is equal goes first."""
+    near = [(p, say) for p, say in _wrong_products(x, w, apart) if _agree(result, p, x, w)]
+    equal = [(p, say) for p, say in near if np.allclose(result, p, rtol=1e-9, atol=1e-9)]
+    return next((say for _, say in equal + near), "")
+
+
+def _numbers(tokens, features, out):
+    """x and w of steps that differ from row to row and from column to column, and what is apart."""
+    rng = np.random.default_rng(100 * tokens + features)
+    odd = 2 * rng.integers(-16, 16, tokens * features + features * out) + 1  # no code is a tie
+    x = odd[: tokens * features].reshape(tokens, -1) / 8 * 0.5 ** np.arange(tokens)[:, None]
+    w = odd[tokens * features :].reshape(features, -1) / 16 * 0.5 ** np.arange(out)
+    x[tokens - 1, 1], x[0, 3] = -512.0, 6.0
+    return x, w, (np.abs(x) >= 6).any(axis=0)
 
 
 def _product(tokens, features, out):
-    """A property of a separated product whose rows have very different sizes."""
-    rng = np.random.default_rng(100 * tokens + features)
-    x = rng.uniform(-4, 4, (tokens, features)) * 0.3 ** np.arange(tokens)[:, None]
-    x[tokens - 1, 1] = -700.0
-    w = rng.uniform(-2, 2, (features, out))
-    exact, bound = x @ w, _bound(x, w, 6.0)
+    """Return a check of a separated product on one pair of matrices, which knows mistakes."""
+    x, w, apart = _numbers(tokens, features, out)
+    right = [_separated(x, w, apart, whole=whole) for whole in _WHOLE]
 
-    def holds(result):
-        result = np.asarray(result, dtype=np.float64)
-        return result.shape == exact.shape and bool(np.all(np.abs(result - exact) <= bound))
+    def check(answer):
+        seen = []
 
-    shape = f"x {x.shape} with one outlier, w {w.shape}"
-    return Property((x, w), holds, "each result as near as 8 bits for its row allow", shape)
+        def holds(result):
+            seen.append(np.asarray(result, dtype=np.float64))
+            return any(_agree(seen[0], wanted, x, w) for wanted in right)
+
+        wrong = function(
+            Property(
+                (x, w),
+                holds,
+                "what 8-bit codes of the calm columns and the others as they are give",
+                f"x {x.shape} with outliers in two columns, w {w.shape}",
+                "x needs one step per row, of shape (rows, 1), and w one per column.",
+            )
+        )(answer)
+        if wrong is None or not seen:
+            return wrong
+        if seen[0].shape != right[0].shape:
+            advice = f"the shape: yours is {seen[0].shape}, a row per token is expected."
+        else:
+            advice = _advice(seen[0], x, w, apart)
+        return replace(wrong, look_at=advice or wrong.look_at)
+
+    return check
 
 
-def _rounds(tokens, features, out):
-    """A property that the exact product does not have: the calm columns went through 8 bits."""
-    args = _product(tokens, features, out).args
-    exact = args[0] @ args[1]
-    return Property(
-        args,
-        lambda result: not np.allclose(result, exact, rtol=1e-6, atol=0),
-        "a product whose calm columns went through 8-bit codes",
-        "is anything rounded at all",
-        "the calm columns have to become codes from -127 to 127, and only they.",
-    )
+def _products(*checks):
+    return lambda answer: next((w for check in checks if (w := check(answer))), None)
 
 
 _X, _W = figures.sample()
@@ -80,6 +177,9 @@ EXERCISES = {
             about="bits of the four columns of X at threshold 4.5",
             look_at="one value at or above 4.5, of either sign, is enough for its column.",
             mistakes=(
+                ([True, True, False, True], "bits are asked for, 8 or 16, a number per column."),
+                ([16, 16, 16], "these are the rows. X has four columns."),
+                ([8, 16, 8], "these are the rows. X has four columns."),
                 ([16, 16, 8, 8], "-4.913 has the magnitude 4.913."),
                 ([16, 16, 16, 8], "4.027 is below 4.5. Which column has -4.913?"),
                 ([8, 16, 8, 8], "7.408 reaches 4.5, and so does -4.913."),
@@ -91,17 +191,45 @@ EXERCISES = {
     "5.2": Exercise(
         hint="every column of x takes as many multiplications as any other.",
         check=function(
-            Case((article.X, 6.0), 0.5, "the article's X, threshold 6"),
             Case(
-                (np.array([[1.0, 9.0, 0.5, 2.0], [2.0, 8.0, 1.0, 0.1], [0.3, 7.0, 2.0, 1.0]]), 6.0),
+                (article.X, 6.0),
+                0.5,
+                "the article's X, threshold 6",
+                mistakes=(
+                    (2, "this is how many columns go. Which share of all columns is it?"),
+                    ([0, 1], "these are the columns. Which share of all columns is it?"),
+                    (50, "a share from 0 to 1 is asked for, not percent."),
+                    (2 / 3, "divide by the number of columns, not of rows."),
+                    (2 / 12, "count columns, not values: a column goes as a whole."),
+                    (1 / 3, "any along a column: this one looks along the rows."),
+                ),
+            ),
+            Case(
+                (np.array([[1.0, 9.0, 0.5, 2.0], [2.0, 8.0, 1.0, 0.1], [0.3, 5.0, 2.0, 1.0]]), 6.0),
                 0.25,
-                "three outliers in one column of four",
-                mistakes=((1.0, "count columns: this is a sum over rows."),),
+                "two outliers in one column of four",
+                mistakes=((0.75, "this is the share in 8 bits. The share in 16 is asked for."),),
                 look_at="a column counts once, however many outliers it holds.",
             ),
-            Case((np.array([[1.0, -7.0], [2.0, 3.0]]), 6.0), 0.5, "a negative outlier"),
-            Case((np.array([[6.0, 5.9]]), 6.0), 0.5, "a value equal to the threshold"),
+            Case(
+                (np.array([[1.0, -7.0], [2.0, 3.0]]), 6.0),
+                0.5,
+                "a negative outlier",
+                look_at="it is the magnitude that counts.",
+            ),
+            Case(
+                (np.array([[6.0, 5.9]]), 6.0),
+                0.5,
+                "a value equal to the threshold",
+                look_at="a value that equals the threshold reaches it.",
+            ),
             Case((np.array([[1.0, 2.0, 3.0]]), 6.0), 0.0, "no outlier at all"),
+            Case(
+                (article.X, 4.5),
+                0.75,
+                "the article's X, threshold 4.5",
+                look_at="is the threshold the one that was handed in?",
+            ),
             look_at="a column is an outlier if any |value| in it reaches the threshold (>=).",
         ),
         learned="it depends on columns alone: one outlier in each of them, and nothing is in 8 "
@@ -120,6 +248,11 @@ EXERCISES = {
                 (50, "50 halves the error, and it is not the largest that does."),
                 (1, "1 halves it too, with nearly all in 16 bits. The largest is asked for."),
                 (6, "6 does far more than halve it. The largest is asked for."),
+                (
+                    _halving_threshold(_X, _W, codes=True),
+                    "here the weights come from codes: hand over w itself, not its codes.",
+                ),
+                (118, "at 118 and above, is any column still set apart?"),
             ),
         ),
         learned=f"at {_HALF} only {len(outlier_columns(_X, _HALF))} of 64 columns are in 16 bits: "
@@ -127,12 +260,10 @@ EXERCISES = {
     ),
     "5.4": Exercise(
         hint="the sum runs over the columns of x. Which axis may a scale not change along?",
-        check=function(
-            _product(4, 5, 4),
-            _product(3, 7, 2),
-            _product(5, 4, 6),
-            _rounds(3, 7, 2),
-            look_at="x needs one step per row, of shape (rows, 1), so that it can leave the sum.",
+        check=_products(
+            _product(3, 6, 4),
+            _product(3, 9, 2),
+            _product(5, 7, 6),
         ),
         learned="scales run along the tokens of x and the outputs of w, never along the sum.",
     ),
