@@ -234,6 +234,8 @@ def _kinds(yours, expected):
         return "" if isinstance(yours, str) else 'text is asked for: put it between quotes, "...".'
     if _numbers(expected) is None or _numbers(yours) is not None:
         return ""
+    if isinstance(yours, str) and isinstance(expected, (bool, np.bool_)):
+        return "True or False is asked for: leave the quotes away."
     if isinstance(yours, str):
         return "a number is asked for: leave the quotes away."
     if hasattr(yours, "dequantize"):

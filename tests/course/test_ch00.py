@@ -1,12 +1,8 @@
 """Exercises of notebook 00: right answers pass, and each known mistake gets its own advice."""
 
-import pytest
+from fractions import Fraction
 
 from quantlab import course, memory
-
-
-def _verdict(id, answer):
-    return course.verdict(id, answer)
 
 
 def _to_gib(size):
@@ -21,33 +17,25 @@ def _largest(device_bytes, bits, headroom):
     return device_bytes * (1 - headroom) / bits * 8
 
 
-RIGHT = [
-    ("0.1", 14),
-    ("0.1", 14.0),
-    ("0.2", _to_gib),
-    ("0.2", lambda size: size / memory.GiB),
-    ("0.3", _bits),
-    ("0.3", lambda bits, block_size, scale_bits: (bits * block_size + scale_bits) / block_size),
-    ("0.4", _largest),
-    ("0.5", 2 * 80 * 8 * 128 * 8192 * 2 / 1e9),
-    ("0.5", 2.684354560),
-]
+def _whole_weights(device_bytes, bits, headroom):
+    return int(_largest(device_bytes, bits, headroom))
 
 
-@pytest.mark.parametrize(("id", "answer"), RIGHT)
-def test_a_right_answer_passes_however_it_is_computed(id, answer):
-    assert _verdict(id, answer).state == "right"
+def _exact(device_bytes, bits, headroom):
+    return Fraction(device_bytes) * 8 * (1 - Fraction(str(headroom))) / Fraction(bits)
 
 
-@pytest.mark.parametrize("id", ["0.1", "0.5"])
-def test_dots_are_no_answer(id):
-    assert _verdict(id, ...).state == "unanswered"
-
-
-@pytest.mark.parametrize("id", ["0.2", "0.3", "0.4"])
-def test_a_function_that_returns_dots_is_no_answer(id):
-    assert _verdict(id, lambda *_: ...).state == "unanswered"
-
+RIGHT = {
+    "0.1": [14, 14.0, Fraction(14), 7e9 * 2 / 1e9],
+    "0.2": [_to_gib, lambda size: size / memory.GiB, lambda size: Fraction(size) / 2**30],
+    "0.3": [
+        _bits,
+        lambda bits, block_size, scale_bits: (bits * block_size + scale_bits) / block_size,
+        lambda bits, block_size, scale_bits: bits + Fraction(scale_bits, block_size),
+    ],
+    "0.4": [_largest, _whole_weights, _exact],
+    "0.5": [2 * 80 * 8 * 128 * 8192 * 2 / 1e9, 2.684354560, 2.7, 2.68],
+}
 
 WRONG = [
     ("0.1", 14e9 / 2**30, "this is in GiB"),
@@ -55,28 +43,26 @@ WRONG = [
     ("0.1", 14e9, "these are bytes"),
     ("0.1", 28, "FP32"),
     ("0.1", 13, "parameters × bytes per parameter"),
+    ("0.1", "14", "leave the quotes away"),
     ("0.2", lambda size: size / 1e9, "10⁹ bytes each"),
     ("0.2", lambda size: size // 2**30, "fraction"),
+    ("0.2", lambda size: print(size / 2**30), "`return` it"),
     ("0.3", lambda bits, block_size, scale_bits: bits + 32 / block_size, "not always 32"),
     ("0.3", lambda bits, block_size, scale_bits: bits + scale_bits, "shared by the whole block"),
+    ("0.3", lambda bits, block_size, scale_bits: bits, "shared by the whole block"),
     ("0.4", lambda device, bits, headroom: device * 8 / bits, "1 - headroom"),
     ("0.4", lambda device, bits, headroom: device * (1 - headroom) * 8 // int(bits), "fraction"),
-    ("0.4", lambda device, bits, headroom: device / bits, "how many weights"),
+    ("0.4", lambda device, bits, headroom: device / bits, "8 bits each"),
+    ("0.4", lambda device, bits, headroom: device * headroom * 8 / bits, "how many weights"),
     ("0.5", 2 * 80 * 64 * 128 * 8192 * 2 / 1e9, "count 8"),
     ("0.5", 80 * 8 * 128 * 8192 * 2 / 1e9, "two lists"),
     ("0.5", 2 * 80 * 8 * 128 * 8192 * 2, "these are bytes"),
     ("0.5", 2 * 80 * 8 * 128 * 2 / 1e9, "that is one token"),
+    ("0.5", 2.6, "in GB"),
 ]
 
 
-@pytest.mark.parametrize(("id", "answer", "advice"), WRONG)
-def test_a_wrong_answer_is_told_where_to_look(id, answer, advice):
-    verdict = _verdict(id, answer)
-    assert verdict.state == "wrong"
-    assert advice in " ".join(verdict.text.split())
-
-
 def test_what_an_answer_raises_is_shown_and_not_raised():
-    verdict = _verdict("0.4", lambda device_bytes: 0)
+    verdict = course.verdict("0.4", lambda device_bytes: 0)
     assert verdict.state == "wrong"
     assert "TypeError" in verdict.text

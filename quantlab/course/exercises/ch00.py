@@ -66,20 +66,33 @@ EXERCISES = {
     "0.4": Exercise(
         hint="turn bytes per weight around: usable bytes, times 8, divided by bits per weight.",
         check=function(
-            Case((24e9, 16, 0), 12e9, about="24 GB, 16 bits per weight, nothing kept free"),
+            Case(
+                (24e9, 16, 0),
+                12e9,
+                about="24 GB, 16 bits per weight, nothing kept free",
+                mistakes=(
+                    (24e9 / 16, "these bytes have 8 bits each."),
+                    (24e9 * 16, "bits per weight divide: the more bits, the fewer weights."),
+                ),
+            ),
             Case(
                 (24e9, 4.5, 0),
                 _fits(24e9, 4.5, 0),
                 about="24 GB, 4.5 bits per weight, nothing kept free",
+                within=1,
+                why="one weight",
                 look_at="bits per weight may have a fraction.",
             ),
             Case(
                 (24e9, 4.5, 0.1),
                 _fits(24e9, 4.5, 0.1),
                 about="24 GB, 4.5 bits per weight, 10% kept free",
+                within=1,
+                why="one weight",
                 look_at="only a part of the device is for weights: 1 - headroom.",
             ),
-            look_at="a device of 24e9 bytes has 24e9 * 8 bits; how many weights is that?",
+            look_at="a device of 24e9 bytes has 24e9 * 8 bits; how many weights is that? A part of "
+            "one does not matter.",
         ),
         learned="a 24 GB card takes 12 billion weights in 16 bits, and over 38 billion in NF4.",
     ),
@@ -88,6 +101,8 @@ EXERCISES = {
         check=value(
             _LLAMA_CACHE,
             about="GB of KV cache for 8,192 tokens of Llama 3.1 70B",
+            within=0.02,
+            why="two digits",
             look_at="2 × layers × key-value heads × head_dim × tokens × bytes per value, in GB.",
             mistakes=(
                 (_LLAMA_CACHE * 8, "64 heads share 8 pairs of keys and values: count 8."),

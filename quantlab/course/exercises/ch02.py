@@ -32,6 +32,7 @@ _IN_BASE_TWO = value(
         ("101.1011", "the digits after the point are read downwards, in the order they came."),
         ("1011101", "the digits are right; where does the point stand?"),
         (5.8125, "that is the number; its digits in base two are asked for, between quotes."),
+        (101.1101, "these are the digits of a number in base ten: put them between quotes."),
     ),
 )
 
@@ -58,6 +59,10 @@ EXERCISES = {
             _ends(7, 1, look_at="a whole number ends: 1 is a power of two, 2**0."),
             _ends(1, 2**40),
             _ends(10, 50),
+            _ends(1, 7, look_at="7 is neither 2 nor 3 nor 5: ask for a power of two."),
+            _ends(3, 11, look_at="11 is odd and above 1: no other prime may be left over either."),
+            _ends(5, 14),
+            _ends(1, 48, look_at="48 is 16 × 3: even, and still no power of two."),
             look_at="divide the lowest terms' denominator by 2 as long as you can. What is left?",
         ),
         learned="only powers of two end. Of 1/100, 2/100 ... 99/100, three do: 25, 50 and 75.",

@@ -2,29 +2,54 @@
 
 import numpy as np
 
-from quantlab.course.checking import Case, against, function, value
+from quantlab.course.checking import Case, function, value
 from quantlab.course.exercise import Exercise
-from quantlab.formats import BF16, FP6_E2M3, FP8_E4M3, MiniFloat
+from quantlab.formats import BF16, FP4_E2M1, FP6_E2M3, FP6_E3M2, FP8_E4M3, FP16, MiniFloat
 
 _IEEE_E4M3 = MiniFloat("E4M3 with infinity", 4, 3, 7, "ieee")
 
 
 def _to_bf16(*numbers, look_at=""):
     x = np.array(numbers, np.float32)
-    cut = (x.view(np.uint32) >> 16 << 16).view(np.float32)
-    return Case(
-        (x,),
-        BF16.round(x).astype(np.float32),
-        look_at=look_at,
-        mistakes=((cut, "that cuts off; add something first, so that it rounds."),),
+    whole, right = x.view(np.uint32), BF16.round(x).astype(np.float32)
+    half_up, half_down = (
+        (whole + extra >> 16 << 16).view(np.float32) for extra in (0x8000, 0x7FFF)
     )
+    tie = "exactly halfway the even one is right: add 1 more only if the last bit that stays is 1."
+    mistakes = (
+        (half_up, f"this takes the upper one of two at the same distance; {tie}"),
+        (half_down, f"this takes the lower one of two at the same distance; {tie}"),
+        ((whole >> 16 << 16).view(np.float32), "that cuts off; add something first, so it rounds."),
+        (right.view(np.uint32), "these are the bits as whole numbers: .view(np.float32) at last."),
+        (right.view(np.uint32) >> 16, "this is the upper half alone: << 16, then .view."),
+        (FP16.round(x), "that is FP16; BF16 keeps the upper 16 bits of FP32."),
+    )
+    return Case((x,), right, look_at=look_at, mistakes=mistakes)
 
 
-def _mxfp6(x):
-    blocks = x.reshape(-1, 32)
+def _mxfp6(x, block=32, below=2, element=FP6_E2M3):
+    blocks = x.reshape(-1, block)
     largest = np.abs(blocks).max(axis=1, keepdims=True)
-    scale = 2.0 ** (np.floor(np.log2(largest)) - 2)
-    return (FP6_E2M3.round(blocks / scale) * scale).reshape(x.shape)
+    scale = 2.0 ** (np.floor(np.log2(largest)) - below)
+    return (element.round(blocks / scale) * scale).reshape(x.shape)
+
+
+def _mxfp6_case(rows, columns, seed):
+    x = _numbers(rows, columns, seed)
+    emax = "4 to below 8 is the top of E2M3: the largest of a block goes there, 2**2 times a scale."
+    mistakes = (
+        (_mxfp6(x, element=FP4_E2M1), "these are values of FP4: round to E2M3."),
+        (_mxfp6(x, element=FP6_E3M2, below=4), "these are values of E3M2: round to E2M3."),
+        (_mxfp6(x, below=1), emax),
+        (_mxfp6(x, below=3), emax),
+        (_mxfp6(x, below=0), emax),
+        (_mxfp6(x, block=x.size), "one scale for all: every 32 numbers have their own."),
+        (_mxfp6(x, block=16), "blocks of 16: every 32 numbers share a scale."),
+        (_mxfp6(x).reshape(-1, 32), "the values are right; give them x's shape again."),
+        (_mxfp6(x).ravel(), "the values are right; give them x's shape again."),
+    )
+    kept = [(wrong, advice) for wrong, advice in mistakes if not np.array_equal(wrong, _mxfp6(x))]
+    return Case((x,), _mxfp6(x), mistakes=tuple(kept), about=f"x of shape {x.shape}")
 
 
 def _numbers(rows, columns, seed):
@@ -72,15 +97,15 @@ EXERCISES = {
                 (448, "that is the largest number; the sum stops long before."),
             ),
         ),
-        learned="2**(mantissa bits + 1), in any format: no sum of ones gets past it.",
+        learned="2**(mantissa bits + 1): no sum of ones gets past it. E2M3 would stop at 16 too, "
+        "but its largest number, 7.5, comes first.",
     ),
     "3.4": Exercise(
         hint="everything is as in mxfp4, but for the format. Mind the shape that you return.",
-        check=against(
-            _mxfp6,
-            (_numbers(1, 32, 0),),
-            (_numbers(4, 32, 1),),
-            (_numbers(4, 96, 2),),
+        check=function(
+            _mxfp6_case(1, 32, 0),
+            _mxfp6_case(4, 32, 1),
+            _mxfp6_case(4, 96, 2),
             look_at="one scale for 32 numbers: 2 ** (floor(log2(largest)) - 2).",
         ),
         learned="6.25 bits per value, and three mantissa bits in place of one.",
