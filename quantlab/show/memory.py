@@ -13,14 +13,18 @@ from quantlab import memory
 from quantlab.show import html, style
 from quantlab.show.explorer import Explorer
 
-#: Well-known models: (name, billions of parameters, rounded as their authors do).
+BLOOM = 176.247271424  # billions of parameters; notebook 00 counts them
+#: Well-known models: (name, billions of parameters, all experts included, as their authors say).
 MODELS = (
     ("GPT-2", 0.124),
     ("TinyLlama", 1.1),
-    ("Llama 2 7B", 7),
-    ("Llama 2 13B", 13),
-    ("Llama 2 70B", 70),
-    ("BLOOM-176B", 176),
+    ("Llama 2 7B", 6.738),
+    ("Llama 2 13B", 13.016),
+    ("gpt-oss-20b", 20.9),
+    ("Llama 2 70B", 68.977),
+    ("gpt-oss-120b", 116.8),
+    ("BLOOM-176B", BLOOM),
+    ("Qwen3-235B-A22B", 235),
     ("Llama 3.1 405B", 405),
     ("DeepSeek-V3", 671),
 )
@@ -30,11 +34,12 @@ FORMATS = {
     "NF4": "nf4", "MXFP4": "mxfp4", "NVFP4": "nvfp4", "int3": "int3", "int2": "int2",
 }  # fmt: skip
 BLOCKS = {"none": None, "32": 32, "64": 64, "128": 128, "256": 256, "1024": 1024, "4096": 4096}
-#: Memory of one device in GB, as its maker says; of the T4 what a program really gets.
+#: Memory of one device, in GB: of a card what nvidia-smi shows (24,564 MiB for an RTX 4090), of the
+#: T4 what a program on Colab gets.
 DEVICES = {
-    "8 GB (a laptop)": 8, "15.8 GB (T4, free on Colab)": 15.8, "24 GB (RTX 3090, 4090)": 24,
-    "32 GB (V100, RTX 5090)": 32, "48 GB (A6000, L40S)": 48, "80 GB (A100, H100)": 80,
-    "141 GB (H200)": 141,
+    "8.6 GB (a laptop with 8 GiB)": 8.6, "15.8 GB (T4, free on Colab)": 15.8,
+    "25.8 GB (RTX 4090)": 25.8, "32 GB (the article's machine)": 32, "34.2 GB (RTX 5090)": 34.2,
+    "51.5 GB (A6000)": 51.5, "85.5 GB (H100)": 85.5, "150.8 GB (H200)": 150.8,
 }  # fmt: skip
 #: The bars of `formats_figure`: (name, format, block size, double quantization).
 BARS = (
@@ -152,7 +157,7 @@ class SizeControl:
     OWN = 0  # what the menu holds when the size is no model's of the menu
 
     def __init__(self, billions):
-        options = [(f"{name} ({size:g} billion)", size) for name, size in MODELS]
+        options = [(f"{name} ({size:.4g} billion)", size) for name, size in MODELS]
         self.menu = widgets.Dropdown(
             options=[*options, ("a size of your own", self.OWN)],
             value=self._in_menu(billions),
@@ -201,7 +206,7 @@ def _look():
     return {"style": {"description_width": "8.5em"}, "layout": layout}
 
 
-def calculator(billions=176, format="NF4", block_size=64, double_quant=False, device=32):
+def calculator(billions=BLOOM, format="NF4", block_size=64, double_quant=False, device=32):
     """Return the `Explorer` that computes memory and devices for any model."""
     controls = {
         "billions": SizeControl(billions),
@@ -362,7 +367,7 @@ def still(answer):
     return style.picture(fig, alt=f"Still of the calculator. {words}")
 
 
-def formats_figure(billions=176, name="BLOOM", device=32):
+def formats_figure(billions=BLOOM, name="BLOOM", device=32):
     """Return the picture of one model's weights in every format of `BARS`, scales shown apart."""
     fig, axes = style.figure(740, 340)
     said = []
@@ -396,7 +401,7 @@ def _label_bar(axes, row, end, words):
     )  # fmt: skip
 
 
-def cache_figure(weight_bytes, bytes_per_token, device_bytes, most_tokens=10_000):
+def cache_figure(weight_bytes, bytes_per_token, device_bytes, most_tokens=18_000):
     """Return the picture of the memory that a model's conversations need on top of its weights.
 
     weight_bytes: of the weights. bytes_per_token: of the KV cache. device_bytes: of one device.
@@ -406,15 +411,16 @@ def cache_figure(weight_bytes, bytes_per_token, device_bytes, most_tokens=10_000
     need = [(weight_bytes + t * bytes_per_token) / memory.GB for t in tokens]
     axes.plot(tokens, need, color=style.INK, linewidth=3)
     fewest = memory.devices_needed(weight_bytes, device_bytes)
-    said = []
+    said, rooms = [], []
     for number, x, side in ((fewest, most_tokens, "right"), (fewest + 1, 150, "left")):
         top = number * device_bytes / memory.GB
         room = (number * device_bytes - weight_bytes) / bytes_per_token
-        said.append(f"{number} machines: room for {int(room):,} tokens")
+        rooms.append(int(room))
+        said.append(f"{number} machines: room for {rooms[-1]:,} tokens")
         axes.axhline(top, color=style.QUIET, linewidth=1, linestyle="--")
         axes.text(x, top + 0.7, said[-1], ha=side, va="bottom", color=style.INK, fontsize=12)
         axes.plot(room, top, "o", color=style.INK, markersize=9, clip_on=False)
-    title = f"{fewest} machines hold the weights, machine {fewest + 1} holds the conversations"
+    title = f"{fewest} machines hold the weights and {rooms[0]:,} tokens; one more, {rooms[1]:,}"
     _headline(fig, title)
     axes.set(xlim=tokens, xlabel="tokens in all open conversations")
     axes.set_ylabel("weights and KV cache, GB")

@@ -93,6 +93,17 @@ def test_the_face_shows_bytes_gb_gib_and_bits():
         assert text in html
 
 
+def test_every_device_of_the_menu_has_the_memory_that_its_label_says():
+    for label, size in show_memory.DEVICES.items():
+        assert label.startswith(f"{size:g} GB (")
+
+
+def test_the_exact_model_takes_the_twelfth_machine():
+    exact = 250_880 * 14_336 + 70 * (12 * 14_336 + 13) * 14_336 + 4 * 14_336
+    assert show_memory.BLOOM * 1e9 == exact
+    assert footprint(show_memory.BLOOM, "FP16", device=32).devices == 12
+
+
 def test_a_box_is_drawn_for_each_device_and_filled_as_far_as_it_is():
     svg = show_memory._devices_svg(footprint(BLOOM, "NF4", 64, device=32))
     assert _frames(svg) == 4
@@ -133,8 +144,8 @@ def test_a_share_of_a_scale_is_drawn_as_that_share_of_a_square():
 
 def test_the_explorer_shows_the_face_of_its_settings():
     explorer = calculator()
-    html = explorer.set(billions=70, format="NF4", block_size=64, double_quant=True, device=48)
-    assert html == face(footprint(70, "NF4", 64, True, 48))
+    html = explorer.set(billions=70, format="NF4", block_size=64, double_quant=True, device=51.5)
+    assert html == face(footprint(70, "NF4", 64, True, 51.5))
 
 
 def test_no_setting_of_the_menus_fails():
@@ -150,8 +161,8 @@ def _options(menu):
 
 def test_a_model_of_the_menu_fills_the_box():
     size = calculator().controls["billions"]
-    size.menu.value = 70
-    assert size.value == 70
+    size.menu.value = 116.8
+    assert size.value == 116.8
 
 
 def test_a_size_of_your_own_leaves_the_menu():
@@ -162,7 +173,7 @@ def test_a_size_of_your_own_leaves_the_menu():
 
 
 def test_a_known_size_in_the_box_is_named_in_the_menu():
-    size = calculator(billions=7).controls["billions"]
+    size = calculator(billions=671).controls["billions"]
     size.value = 405
     assert size.menu.value == 405
 
@@ -187,7 +198,7 @@ def test_a_figure_is_the_same_bytes_each_time(draw):
 
 def test_the_formats_figure_tells_each_bar_in_its_alt_text():
     alt = show_memory.formats_figure().alt
-    for bar in ("FP32 704 GB · 32 bits · 22 machines", "4.127 bits · 3 machines"):
+    for bar in ("FP32 705 GB · 32 bits · 23 machines", "4.127 bits · 3 machines"):
         assert bar in alt
 
 
