@@ -224,7 +224,7 @@ def blocks_picture(values, scales, f, block_size, title):
     return style.picture(
         fig,
         alt=f"{title}. {len(scales)} blocks of {block_size} numbers; their scales are {said}. "
-        "Red lines lead from each number to the nearest mark of its block's ruler.",
+        "Coloured lines lead from each number to the nearest mark of its block's ruler.",
     )
 
 
