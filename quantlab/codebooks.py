@@ -1,9 +1,11 @@
 """Block-wise codes from a table of values: NF4, FP4 and double quantization.
 
 One scale, the largest magnitude (absmax), serves each block of consecutive values; each value over
-that scale becomes the number of the nearest table entry. The bytes are those of bitsandbytes on a
-CPU, ties and rounding included. Sources: Dettmers et al. 2023, QLoRA, section 3; Dettmers et al.
-2022, 8-bit Optimizers via Block-wise Quantization, section 2.
+that scale becomes the number of the nearest table entry. The bytes are those of bitsandbytes 0.50
+on a CPU, ties and rounding included. Its CUDA kernels have other last places in FP4's boundaries
+and look for the nearest of the 8-bit codes, so bytes may differ there. Sources: Dettmers et al.
+2023, QLoRA, section 3; Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization,
+section 2.
 """
 
 from dataclasses import dataclass
@@ -56,7 +58,7 @@ class Codebook:
 
     @cached_property
     def bins(self):
-        """The codes of 65,536 even steps from -1 to 1, as the library's 8-bit rule has them."""
+        """The codes of 65,536 even steps from -1 to 1: the library's 8-bit rule on a CPU."""
         steps = np.float32(-1) + np.float32(2) * np.arange(65536, dtype=np.float32) / 65535
         return self.order[np.searchsorted(self.boundaries, steps, side="left")]
 
@@ -189,7 +191,7 @@ def _codes_4bit(values, peaks, codebook, block_size):
 
 
 def _codes_8bit(values, peaks, codebook, block_size):
-    """Look each scaled value up in a table of 65,536 bins, as the library does: not the nearest."""
+    """Look values up in a table of 65,536 bins, as the library does on a CPU: not the nearest."""
     half, top = np.float32(0.5), np.float32(65535)
     scaled = values * np.repeat(np.float32(1) / peaks, block_size)[: values.size]
     # 0 times infinity is NaN, which fmax turns into -1: an all-zero block gets code 0.

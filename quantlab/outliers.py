@@ -6,7 +6,9 @@ from ._checks import matrix, positive, real_array, same_inner
 from ._chunks import stretches
 from .affine import Quantized, extent, integer_matmul, quantize_absmax, working_copy
 
-#: bitsandbytes' 1/127^2. It is 6.2000124e-05: a digit was lost there, and every bit is kept here.
+#: 1/127^2 as bitsandbytes 0.50 writes it in its code for CPUs (`backends/default`), so that
+#: results are that code's. 6.2000124e-05 is right: a digit was lost there. Its CUDA kernel has
+#: 6.200012e-05, and one FP16 result in forty then differs in its last place.
 PER_SQUARE = np.float32(6.200124e-05)
 
 
@@ -28,9 +30,11 @@ def llm_int8_matmul(x, w, threshold=6.0):
 
     x: (tokens, in), rounded to FP16 first. w: (in, out), either real weights, whose rows that meet
     outliers are used in FP16, as in the paper; or `Quantized` to 8 bits with axis=0, and then those
-    rows are decoded from their codes, as in bitsandbytes. Returns (tokens, out): float16 if x is
-    float16, else float32. Raises ValueError for shapes that do not multiply, values not finite or
-    beyond FP16's 65504, a threshold not above 0, or codes of another width or axis.
+    rows are decoded from their codes, as in bitsandbytes 0.50: then the result is the library's on
+    a CPU, in every bit if no value reaches the threshold, else but for last places. Returns
+    (tokens, out): float16 if x is float16, else float32. Raises ValueError for shapes that do not
+    multiply, values not finite or beyond FP16's 65504, a threshold not above 0, or codes of another
+    width or axis.
     Source: Dettmers et al. 2022, LLM.int8(), section 3.2 and equation 8.
 
     >>> x, w = [[1.0, 2.0], [1000.0, 2.0]], [[0.5], [-1.0]]

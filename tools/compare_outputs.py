@@ -44,7 +44,7 @@ def shown(cell):
     for output in cell.outputs:
         if output.output_type == "stream":
             pieces.append(output.text)
-        for kind, value in output.get("data", {}).items():
+        for kind, value in sorted(output.get("data", {}).items()):  # as a file has them
             if kind.startswith("image/"):
                 pieces.append(output.metadata.get(kind, {}).get("alt", ""))
             elif kind == "text/html":
