@@ -173,7 +173,7 @@ def _headline(axes, title):
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """A layer in 4 bits in which one weight was given another size; sizes are in typical weights.
+    """A layer in 4 bits in which one weight was given another size; sizes are in typical sizes: the standard deviation of the layer.
 
     outlier: that weight. neighbours: 31 weights of its block, and back: what they come back as.
     places: the levels of the block. counts: of all weights over the absmax of their block, in
@@ -290,7 +290,7 @@ def _block_svg(found):
     return (
         _text(LEFT, 16, words) + lines + "".join(rows) + _handle(found)
         + _axis(BLOCK_FLOOR, [(ZERO + x * UNIT, f"{x}") for x in range(-4, 13, 2)])
-        + _text(RIGHT, BLOCK_FLOOR + 40, "size of the weight, in typical weights", "end")
+        + _text(RIGHT, BLOCK_FLOOR + 40, "size of the weight, in typical sizes", "end")
     )  # fmt: skip
 
 
@@ -436,7 +436,7 @@ def still(found):
     back = np.concatenate([[found.outlier], found.back])
     _draw_rows(above, values, back, found.places)
     above.plot(found.outlier, 0, "o", color=style.INK, ms=11)
-    above.set(xlim=(LOW, HIGH), ylim=(DRAWN, -2.5), xlabel="size of the weight, in typical weights")
+    above.set(xlim=(LOW, HIGH), ylim=(DRAWN, -2.5), xlabel="size of the weight, in typical sizes")
     title = (
         f"One weight of {found.outlier:g} typical sizes: its {found.block_size - 1} "
         f"neighbours err by {found.block_error:.0%}"

@@ -87,7 +87,7 @@ def spacing_picture(formats, title, fixed=None, low=1e-3, high=1e6):
     formats: `MiniFloat`s; the line of one that goes on beyond `high` is named on the right.
     fixed: (whole bits, fraction bits) of a fixed-point format to draw beside them.
     """
-    fig, axes = style.figure(740, 540 if len(formats) > 4 else 380)
+    fig, axes = style.figure(740, 540 if len(formats) > 4 or low < 1e-4 else 380)
     said = []
     for f in formats:
         x = np.geomspace(low, min(f.max, high), 4000)

@@ -107,7 +107,7 @@ EXERCISES = {
         learned="a byte, a table and an absmax are all there is to a weight in 4 bits.",
     ),
     "8.3": Exercise(
-        hint="the function half of section 3 serves as it is: three steps below 0, four above.",
+        hint="the function one_side of section 3 serves as it is: three steps below 0, four above.",
         check=function(
             _nf3_case(_TOP, "quantiles up to 0.933, as the rule of NF4 gives"),
             _nf3_case(0.9, "quantiles up to 0.9"),
