@@ -141,7 +141,7 @@ def _measured(numbers):
 | bits per byte, half-overlapping windows | {numbers["bits_per_byte"]:.3f} |
 | binary facts right, greedy, bf16 arithmetic | {numbers["facts"]} of 256 |
 
-The validation text ({numbers["tokens"]:,} tokens) is in none of the training text. The weights are
+The validation text ({numbers["tokens"]:,} tokens) was kept out of the training. The weights are
 those of the file, in bf16; perplexities are computed in fp32 arithmetic.
 """
 
@@ -153,7 +153,8 @@ def _recipe(settings, stages, corpus_tokens, numbers):
     rows = "\n".join(_stage(number, stage, corpus_tokens) for number, stage in enumerate(stages, 1))
     return f"""## Recipe
 
-`tools/train_tiny_lm.py` made it: the same settings, torch and number of threads make it again.
+`tools/train_tiny_lm.py` made it. The same settings, torch, number of threads and kind of processor
+should make it again, bit for bit; on another processor sums have another order.
 Stage 2, where there is one, starts from the model of stage 1 (`--start-from`). The settings and
 the losses of each stage are in `training.json`.
 
