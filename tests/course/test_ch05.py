@@ -93,6 +93,7 @@ WRONG = [
     ("5.1", [16, 16, 16], "four columns"),
     ("5.1", [True, True, False, True], "bits are asked for"),
     ("5.1", "16, 16, 8, 16", "leave the quotes away"),
+    ("5.1", ["16", "16", "8", "16"], "leave the quotes away"),
     ("5.2", lambda x, t: (np.abs(x) >= t).mean(), "not values"),
     ("5.2", lambda x, t: (np.abs(x) >= t).any(axis=1).mean(), "along the rows"),
     ("5.2", lambda x, t: (x >= t).any(axis=0).mean(), "the magnitude that counts"),
@@ -137,6 +138,8 @@ WRONG = [
         "missing from the sum",
     ),
     ("5.4", lambda x, w: separated(x, w).T, "the shape"),
+    ("5.4", lambda x, w: [[1, 2], [3]], "8-bit codes"),
+    ("5.4", lambda x, w: print(separated(x, w)), "`return` it"),
 ]
 
 

@@ -139,7 +139,10 @@ def _product(tokens, features, out):
         seen = []
 
         def holds(result):
-            seen.append(np.asarray(result, dtype=np.float64))
+            try:
+                seen.append(np.asarray(result, dtype=np.float64))
+            except (TypeError, ValueError):
+                return False  # no matrix of numbers: the case alone says what is asked for
             return any(_agree(seen[0], wanted, x, w) for wanted in right)
 
         wrong = function(
@@ -178,6 +181,7 @@ EXERCISES = {
             look_at="one value at or above 4.5, of either sign, is enough for its column.",
             mistakes=(
                 ([True, True, False, True], "bits are asked for, 8 or 16, a number per column."),
+                (["16", "16", "8", "16"], "numbers are asked for: leave the quotes away."),
                 ([16, 16, 16], "these are the rows. X has four columns."),
                 ([8, 16, 8], "these are the rows. X has four columns."),
                 ([16, 16, 8, 8], "-4.913 has the magnitude 4.913."),
