@@ -33,7 +33,7 @@ def test_without_outliers_the_product_is_that_of_vector_wise_absmax():
     x, w = (part.astype(np.float16) for part in layer())
     qx, qw = ql.quantize_absmax(x, axis=1), ql.quantize_absmax(w, axis=0)
     ours, codes = ql.llm_int8_matmul(x.astype(np.float32), w), ql.quantized_matmul(qx, qw)
-    # The same integer sums. bitsandbytes' constant for 1/127^2 lacks a digit (6.200124e-05 for
+    # The same integer sums. bitsandbytes' 1/127^2 for CPUs lacks a digit (6.200124e-05 for
     # 6.2000124e-05: 1.8e-5 too much), and so does ours; float32 scales add some 2^-22.
     assert np.allclose(ours, codes, rtol=1.9e-5, atol=0)
 
