@@ -43,9 +43,9 @@ CALCULATOR = "How much memory do the weights take?"
 @pytest.mark.parametrize(
     "model, billions, format, block, double",
     [
-        ("BLOOM-176B (176 billion)", 176, "FP16", "none", False),
-        ("Llama 2 7B (7 billion)", 7, "NF4", "64", True),
-        ("GPT-2 (0.124 billion)", 0.124, "int3", "128", False),
+        ("BLOOM-176B (176.2 billion)", 176.247271424, "FP16", "none", False),
+        ("Llama 2 7B (6.738 billion)", 6.738415616, "NF4", "64", True),
+        ("GPT-2 (0.1244 billion)", 0.124439808, "int3", "128", False),
     ],
 )
 def test_the_calculator_shows_the_bytes(notebook, model, billions, format, block, double):
@@ -70,16 +70,16 @@ def test_the_calculator_takes_a_size_that_is_typed(notebook):
 
 @of_notebook("00")
 def test_the_calculator_counts_devices_with_room_kept_free(notebook):
-    notebook.choose("Model", "BLOOM-176B (176 billion)")
+    notebook.choose("Model", "BLOOM-176B (176.2 billion)")
     notebook.choose("Format", "FP16")
-    notebook.choose("One device", "32 GB (V100, RTX 5090)")
+    notebook.choose("One device", "32 GB (the article's machine)")
     counts = {}
     for free in (0, 20):
         notebook.slide_to("Kept free", free)
         notebook.settle()
-        counts[free] = ql.memory.devices_needed(352e9, 32e9, free / 100)
+        counts[free] = ql.memory.devices_needed(2 * 176_247_271_424, 32e9, free / 100)
         assert f"{counts[free]} devices of 32 GB" in notebook.face(CALCULATOR).inner_text()
-    assert counts == {0: 11, 20: 14}
+    assert counts == {0: 12, 20: 14}
 
 
 # ---------------------------------------------------------------- 01, repeated division

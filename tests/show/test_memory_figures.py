@@ -100,8 +100,45 @@ def test_every_device_of_the_menu_has_the_memory_that_its_label_says():
 
 def test_the_exact_model_takes_the_twelfth_machine():
     exact = 250_880 * 14_336 + 70 * (12 * 14_336 + 13) * 14_336 + 4 * 14_336
-    assert show_memory.BLOOM * 1e9 == exact
+    assert round(show_memory.BLOOM * 1e9) == exact
     assert footprint(show_memory.BLOOM, "FP16", device=32).devices == 12
+
+
+# From each model's config.json: width, layers, width of the queries, width of the keys, parameters
+# of one feed-forward part, tokens, and what a layer has besides its two norms.
+_SHAPES = {
+    "TinyLlama": (2048, 22, 2048, 256, 3 * 2048 * 5632, 32_000, 0),
+    "Llama 2 7B": (4096, 32, 4096, 4096, 3 * 4096 * 11_008, 32_000, 0),
+    "Llama 2 13B": (5120, 40, 5120, 5120, 3 * 5120 * 13_824, 32_000, 0),
+    "Llama 2 70B": (8192, 80, 8192, 1024, 3 * 8192 * 28_672, 32_000, 0),
+    "Llama 3.1 8B": (4096, 32, 4096, 1024, 3 * 4096 * 14_336, 128_256, 0),
+    "Llama 3.1 405B": (16_384, 126, 16_384, 1024, 3 * 16_384 * 53_248, 128_256, 0),
+    "Qwen3-8B": (4096, 36, 4096, 1024, 3 * 4096 * 12_288, 151_936, 2 * 128),
+    # 128 experts, and a router that scores them
+    "Qwen3-235B-A22B": (4096, 94, 8192, 512, 128 * (3 * 1536 + 1) * 4096, 151_936, 2 * 128),
+    # experts of 3 matrices with biases, and the router; attention's biases, and 64 sinks
+    "gpt-oss-20b": (2880, 24, 4096, 512, 32 * (4 * 2880 + 3 * 2880**2 + 1), 201_088, 8064),
+    "gpt-oss-120b": (2880, 36, 4096, 512, 128 * (4 * 2880 + 3 * 2880**2 + 1), 201_088, 8064),
+}
+
+
+@pytest.mark.parametrize("name", _SHAPES)
+def test_a_models_size_is_counted_from_its_shapes(name):
+    width, layers, queries, keys, feed_forward, tokens, besides = _SHAPES[name]
+    attention = 2 * width * (queries + keys)
+    layer = attention + feed_forward + besides + 2 * width
+    count = layers * layer + width + 2 * tokens * width
+    assert round(dict(show_memory.MODELS)[name] * 1e9) == count
+
+
+def test_deepseek_v3_is_counted_from_its_shapes():
+    width, heads = 7168, 128
+    queries = width * 1536 + 1536 + 1536 * heads * 192
+    keys = width * (512 + 64) + 512 + 512 * heads * 256
+    attention = queries + keys + heads * 128 * width + 2 * width
+    mixture = 257 * 3 * width * 2048 + 256 * width + 256  # one expert is shared
+    count = 61 * attention + 3 * 3 * width * 18_432 + 58 * mixture + width + 2 * 129_280 * width
+    assert round(dict(show_memory.MODELS)["DeepSeek-V3"] * 1e9) == count
 
 
 def test_a_box_is_drawn_for_each_device_and_filled_as_far_as_it_is():
@@ -161,8 +198,8 @@ def _options(menu):
 
 def test_a_model_of_the_menu_fills_the_box():
     size = calculator().controls["billions"]
-    size.menu.value = 116.8
-    assert size.value == 116.8
+    size.menu.label = "Qwen3-8B (8.191 billion)"
+    assert size.value == 8.19073536
 
 
 def test_a_size_of_your_own_leaves_the_menu():
@@ -174,8 +211,8 @@ def test_a_size_of_your_own_leaves_the_menu():
 
 def test_a_known_size_in_the_box_is_named_in_the_menu():
     size = calculator(billions=671).controls["billions"]
-    size.value = 405
-    assert size.menu.value == 405
+    size.value = 744
+    assert size.menu.label == "GLM-5 (744 billion)"
 
 
 def test_the_still_says_what_it_shows():

@@ -46,7 +46,7 @@ EXERCISES = {
             ),
             Case((352e9,), 352e9 / memory.GiB, about="to_gib(352e9)"),
         ),
-        learned="a tool that shows 22.4 for a device of 24 GB has lost nothing: it counts in GiB.",
+        learned="24e9 bytes are 22.4 GiB; a card that is sold with 24 GB has 24 GiB, 25.8 GB.",
     ),
     "0.3": Exercise(
         hint="every block of weights pays for one scale: what is one weight's part of it?",
@@ -94,7 +94,8 @@ EXERCISES = {
             look_at="a device of 24e9 bytes has 24e9 * 8 bits; how many weights is that? A part of "
             "one does not matter.",
         ),
-        learned="a 24 GB card takes 12 billion weights in 16 bits, and over 38 billion in NF4.",
+        learned="24 GB hold 12 billion weights in 16 bits, and over 38 billion in 4.5 bits with "
+        "10% kept free.",
     ),
     "0.5": Exercise(
         hint="count the pairs of keys and values, not the heads; a pair is two lists.",
