@@ -19,7 +19,13 @@ def test_352_gigabytes_need_11_devices_of_32():
     assert memory.devices_needed(352e9, 32e9) == 11
 
 
-def test_the_articles_twelfth_machine_is_headroom():
+def test_the_exact_bloom_needs_12_machines_of_32_gb_and_11_of_32_gib():
+    exact = memory.weight_bytes(176_247_271_424, "fp16")
+    assert memory.devices_needed(exact, 32 * memory.GB) == 12
+    assert memory.devices_needed(exact, 32 * memory.GiB) == 11
+
+
+def test_five_percent_kept_free_takes_a_twelfth_machine():
     assert memory.devices_needed(352e9, 32e9, headroom=0.05) == 12
 
 

@@ -24,6 +24,7 @@ EXERCISES = {
                 (7 * 16, "these are billions of bits; a byte has 8 of them."),
                 (7e9 * 2, "these are bytes; a GB has 10⁹ of them."),
                 (7 * 4, "that is FP32, 4 bytes per weight."),
+                (7e3 * 2, "these are MB; a GB has 1,000 of them."),
             ),
         ),
         learned="14 GB: a free Colab T4, with 15.8 GB, has 1.8 GB left for everything else.",
@@ -73,6 +74,8 @@ EXERCISES = {
                 mistakes=(
                     (24e9 / 16, "these bytes have 8 bits each."),
                     (24e9 * 16, "bits per weight divide: the more bits, the fewer weights."),
+                    (24e9 * 2, "bits per weight divide: the more bits, the fewer weights."),
+                    (12, "these are billions; give the number of weights."),
                 ),
             ),
             Case(
@@ -107,9 +110,14 @@ EXERCISES = {
             look_at="2 × layers × key-value heads × head_dim × tokens × bytes per value, in GB.",
             mistakes=(
                 (_LLAMA_CACHE * 8, "64 heads share 8 pairs of keys and values: count 8."),
+                (21.5, "64 heads share 8 pairs of keys and values: count 8."),
+                (_LLAMA_CACHE * memory.GB / memory.GiB, "this is in GiB; a GB has 10⁹ bytes."),
                 (_LLAMA_CACHE / 2, "a key and a value: two lists for each head."),
                 (_LLAMA_CACHE * memory.GB, "these are bytes; a GB has 10⁹ of them."),
-                (_LLAMA_CACHE / 8192, "that is one token; there are 8,192."),
+                (
+                    _LLAMA_CACHE / 8192,
+                    "next to nothing: is it one token's? There are 8,192.",
+                ),
             ),
         ),
         learned="2.7 GB. With 64 pairs instead of 8 it would be 21 GB: sharing pays.",
