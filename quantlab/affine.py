@@ -144,7 +144,7 @@ def quantized_matmul(qx, qw):
     scale or one per column (axis=0). Returns (tokens, out). Raises ValueError for shapes that do
     not multiply and for scales that change along the summed dimension, TypeError for other kinds.
     Source: Dettmers et al. 2022, LLM.int8(), section 2.1 for one scale, 3.1 for one per row and
-    column, both for absmax; with zero-points Jacob et al. 2018, section 2.2.
+    column; with zero-points Jacob et al. 2018, section 2.2.
 
     >>> quantized_matmul(quantize_absmax([[1.0, 2.0]]), quantize_absmax([[3.0], [4.0]])).round(2)
     array([[11.02]])

@@ -27,7 +27,8 @@ class Panel:
     name: stands above it. values: (rows, columns). decimals: the same in all cells; None takes 0
     for whole numbers and 3 for others. heat: magnitudes of the same shape that colour the cells,
     or None. outline: (row, column) of the cells to frame. before: a sign between this panel and
-    the one on its left, such as "=".
+    the one on its left, such as "=". block: (row, column) of a block to frame in ink; None in the
+    place of one of them takes all: (0, None) is the first row. () frames nothing.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Panel:
     heat: np.ndarray | None = None
     outline: tuple = ()
     before: str = ""
+    block: tuple = ()
 
     def __post_init__(self):
         values = np.asarray(self.values)
@@ -136,6 +138,23 @@ def product(x, w, title, alt=None):
         Panel("X @ W", x @ w, 2, before="="),
     ]
     return draw(panels, title, alt)
+
+
+def entry(x, w, row, column, title, alt=None):
+    """Return x @ w = result as a picture, with one entry and the row and column it is made from.
+
+    row, column: the place of the entry, from 0. title, alt: as for `draw`; None adds the sum.
+    """
+    x, w = np.asarray(x), np.asarray(w)
+    panels = [
+        Panel("X", x, block=(row, None)),
+        Panel("W", w, before="@", block=(None, column)),
+        Panel("X @ W", x @ w, before="=", block=(row, column)),
+    ]
+    terms = [f"{one} × {other}" for one, other in zip(x[row], w[:, column], strict=True)]
+    place, added = f"Row {row + 1} times column {column + 1}", " + ".join(terms)
+    total = f" {place}: {added} = {x[row] @ w[:, column]}."
+    return draw(panels, title, alt or (describe(panels, title) + total).replace("-", "−"))
 
 
 def table(rows, header=(), caption=""):
@@ -281,6 +300,14 @@ def _draw_panel(axes, panel, x, y, hottest):
                 color=style.contrast(ground),
             )
             left += width
+    if panel.block:
+        rows, columns = (
+            slice(n) if at is None else slice(at, at + 1)
+            for at, n in zip(panel.block, panel.values.shape, strict=True)
+        )
+        corner = (x + sum(widths[: columns.start or 0]), y + CELL_HEIGHT * ((rows.start or 0) + 1))
+        size = (sum(widths[columns]), CELL_HEIGHT * len(panel.values[rows]))
+        axes.add_patch(Rectangle(corner, *size, fc="none", ec=style.INK, lw=2.5, zorder=3))
     for i, j in panel.outline:
         corner = (x + sum(widths[:j]) + 1, y + CELL_HEIGHT * (i + 1) + 1)
         size = (widths[j] - 2, CELL_HEIGHT - 2)

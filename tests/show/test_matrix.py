@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
+from matplotlib.patches import Rectangle
 
 import quantlab as ql
 from quantlab.show import matrix, style
@@ -22,6 +23,11 @@ def ours():
         "absmax: W read back": w.dequantize(),
         "absmax: product": ql.quantized_matmul(x, w),
     }
+
+
+def _keep(frames, size, look):
+    frames.append(size)
+    return Rectangle((0, 0), *size, **look)
 
 
 def contrast_ratio(one, other):
@@ -105,6 +111,28 @@ def test_html_cells_hold_the_same_text_as_the_figure():
 
 def test_html_escapes_the_name():
     assert "&lt;b&gt;" in matrix.to_html([matrix.Panel("<b>", np.eye(2))])
+
+
+def test_an_entry_of_a_product_says_what_it_is_the_sum_of():
+    made = matrix.entry([[1, 2, 3], [0, 4, 1]], [[2, -1], [0, 5], [4, 3]], 0, 1, "One entry")
+    assert made.alt.endswith("Row 1 times column 2: 1 × −1 + 2 × 5 + 3 × 3 = 18.")
+    assert "= X @ W: 14 18; 4 23." in made.alt
+
+
+@pytest.mark.parametrize(
+    "block, size", [((0, None), (3, 1)), ((None, 1), (1, 2)), ((1, 1), (1, 1))]
+)
+def test_a_block_frames_a_row_a_column_or_a_cell(block, size, monkeypatch):
+    frames = []
+    monkeypatch.setattr(
+        matrix, "Rectangle", lambda corner, *size, **look: _keep(frames, size, look)
+    )
+    monkeypatch.setattr(matrix.style, "picture", lambda fig, alt: None)
+    panel = matrix.Panel("X", np.ones((2, 3)), block=block)
+    matrix.draw([panel], "One frame")
+    (width, height) = frames[-1]
+    widths = matrix._widths(panel)
+    assert (round(width / widths[0]), height / matrix.CELL_HEIGHT) == size
 
 
 def test_heat_is_shared_by_all_panels():
