@@ -8,6 +8,8 @@ from quantlab.course.checking import Case, Property, function, value
 from quantlab.course.exercise import Exercise
 
 BY_HAND = [0.9, -2.4, 6.0, -0.3]
+DIGITS = (0, 1, 2, 3, 4, 9)  # to which people round percent
+MATRICES = (article.X, article.W)
 _LINE = np.linspace(-3.0, 5.0, 1001)
 
 
@@ -17,17 +19,55 @@ def _round_trip(x, about):
     Not of our answer: 5.0 in [5.0, 5.5, 6.0] is halfway between two marks, and both are right.
     """
     x = np.asarray(x)
-    half = float(quantize_zero_point(x).scale) / 2
-    return Case((x,), x, about, within=half * (1 + 1e-9), why="half a step")
+    q = quantize_zero_point(x)
+    steps = q.codes.astype(int) - int(q.zero_point)
+    wrapped = steps.astype(np.int8) * q.scale
+    codes = "these are codes: the round trip ends with values, (code - zero-point) * scale."
+    mistakes = (
+        (q.codes, codes),
+        (q.codes.astype(int) + 128, codes),
+        (steps, "these are steps from zero: multiply by the scale."),
+        (wrapped, "int8 ran over: subtract the zero-point in a wider type."),
+        (
+            quantize_absmax(x).dequantize(),
+            "that is absmax: its ruler always has zero in the middle.",
+        ),
+        (quantize_zero_point(x, bits=7).dequantize(), "7 bits have 127 steps: how many have 8?"),
+    )
+    # Half a step; who computes in float32 is off by a few of its roundings, 6e-8 each.
+    within = float(q.scale) / 2 + 1e-6 * float(np.abs(x).max())
+    return Case((x,), x, about, within=within, why="half a step", mistakes=mistakes)
 
 
-def _product_errors(bits):
+def _few(low, high):
+    """A property: a line far from zero uses those of 256 codes that lie between its ends."""
+    most = len(np.unique(quantize_zero_point(np.linspace(low, high, 1001)).codes))
+    return Property(
+        (np.linspace(low, high, 1001),),
+        lambda back: len(np.unique(np.asarray(back))) <= most,
+        f"at most {most} different values: a ruler that holds zero has no more marks there",
+        f"1001 numbers from {low} to {high}, how many different values come back",
+        "is your zero-point a code, -128 to 127? It is stored as one: your range must hold zero.",
+    )
+
+
+def _product_errors(bits, axes=(1, 0), measure=errors.relative):
     exact = article.X @ article.W
     products = (
-        quantized_matmul(quantize(article.X, bits, axis=1), quantize(article.W, bits, axis=0))
+        quantized_matmul(*(quantize(m, bits, axis=a) for m, a in zip(MATRICES, axes, strict=True)))
         for quantize in (quantize_absmax, quantize_zero_point)
     )
-    return [errors.relative(product, exact) for product in products]
+    return [measure(product, exact) for product in products]
+
+
+def _one_side(side):
+    """The errors if only X (side 0) or only W (side 1) is quantized to 4 bits."""
+    found = []
+    for quantize in (quantize_absmax, quantize_zero_point):
+        parts = list(MATRICES)
+        parts[side] = quantize(parts[side], 4, axis=1 - side).dequantize()
+        found.append(errors.relative(parts[0] @ parts[1], article.X @ article.W))
+    return found
 
 
 def _per_row(rows, columns):
@@ -37,10 +77,23 @@ def _per_row(rows, columns):
     q = quantize_zero_point(x, axis=1)
     args = (q.codes, q.scale.ravel(), q.zero_point.ravel())
     shape = "square" if rows == columns else "not square"
-    return Case(args, q.dequantize(), f"{rows} rows of {columns} codes ({shape})")
+    mistakes = (
+        (q.codes * q.scale - q.zero_point, "the order: subtract first, then multiply."),
+        (
+            (q.codes + q.zero_point) * q.scale,
+            "the sign: the zero-point comes off, it is not added.",
+        ),
+        (q.codes * q.scale, "the zero-point is missing."),
+        (q.codes - q.zero_point, "the scale is missing: these are steps, not values."),
+    )
+    about = f"{rows} rows of {columns} codes ({shape})"
+    return Case(args, q.dequantize(), about, mistakes=mistakes)
 
 
 _FOUR = _product_errors(4)
+_PERCENT = [100 * e for e in _FOUR]
+_STEPS = [1.05, -2.8, 7.0, -0.35]
+_BACK = [np.round(quantize_absmax(BY_HAND, bits=4).dequantize(), d) for d in (1, 2, 3, 4, 17)]
 
 EXERCISES = {
     "4.1": Exercise(
@@ -52,8 +105,11 @@ EXERCISES = {
             mistakes=(
                 ([1, -3, 8, 0], "the top code: -8 to 7 would lean, so absmax ends at 7."),
                 ([19, -51, 127, -6], "127 is the top code of 8 bits; 4 bits end at 7."),
-                ([1, -2, 7, 0], "-2.4 is 2.8 steps below zero: nearest is 3, not 2."),
-                ([0.857, -2.571, 6.0, 0.0], "these are the values read back, not the codes."),
+                ([1, -2, 7, 0], "-2.4 is 2.8 steps below zero: that cuts off, it does not round."),
+                ([1, -3, 7, -1], "-0.3 is 0.35 steps below zero: which mark is nearest?"),
+                (quantize_zero_point(BY_HAND, bits=4).codes, "that is zero-point, not absmax."),
+                *((b, "these are the values read back, not the codes.") for b in _BACK),
+                (_STEPS, "these are steps: round each to the nearest whole number."),
             ),
         ),
         learned="the step is 6/7 = 0.857, so -0.3, less than half a step from zero, is gone.",
@@ -71,6 +127,8 @@ EXERCISES = {
                 "1001 numbers from -3 to 5, how many different values come back",
                 "8 bits are 256 codes: did you round to whole codes, and use all of them?",
             ),
+            _few(5, 6),
+            _few(-6, -5),
             Property(
                 (np.array([-1.0, 0.0, 2.3]),),
                 lambda back: np.asarray(back)[1] == 0,
@@ -95,6 +153,16 @@ EXERCISES = {
             mistakes=(
                 (_FOUR[::-1], "the order: absmax comes first."),
                 (_product_errors(8), "the width: these are the errors of 8 bits."),
+                *(
+                    (np.round(_PERCENT, d), "these are percent: leave it a fraction.")
+                    for d in DIGITS
+                ),
+                *((np.round(_FOUR, d), "that rounds too far: give four decimals.") for d in (2, 3)),
+                (_product_errors(4, (None, None)), "one scale for all: set axis for X and for W."),
+                (_one_side(0), "only X is quantized: W has to be, too."),
+                (_one_side(1), "only W is quantized: X has to be, too."),
+                (_product_errors(4, measure=errors.snr_db), "these are decibels, not errors."),
+                (np.square(_FOUR), "these are squared: take ql.errors.relative."),
             ),
         ),
         learned=f"absmax errs by {_FOUR[0]:.1%}, zero-point by {_FOUR[1]:.1%}, although its steps "
