@@ -42,41 +42,61 @@ def hessian(x):
 
 
 def quantize_gptq(
-    w, hessian, bits=4, group_size=None, damping=0.01, act_order=False, symmetric=True
+    w,
+    hessian,
+    bits=4,
+    group_size=None,
+    damping=0.01,
+    act_order=False,
+    symmetric=True,
+    static_groups=False,
 ):
     """Quantize w row by row so that the layer's output, not each weight, stays close.
 
     w: (in, out). hessian: (in, in), from `hessian`. group_size: rows that share one scale per
-    column, None for all; the scale is taken when the group's first row is reached. damping: the
-    share of the mean diagonal that is added to the diagonal. act_order: rows with the largest
-    inputs first. symmetric: the grid of `quantize_absmax`; False: that of `quantize_zero_point`.
-    Rounds half to even. Inputs that are always 0 get weight 0. Returns `Quantized` with axis=0.
+    column, None for all; the scale is taken when the group's first row is reached. static_groups:
+    it is taken from w as it came in; a group is then `group_size` neighbours in w in any order of
+    the rows, where with act_order each row's group has to be stored. damping: the share of the mean
+    diagonal that is added to the diagonal. act_order: rows with the largest inputs first.
+    symmetric: the grid of `quantize_absmax`; False: that of `quantize_zero_point`. Rounds half to
+    even. Inputs that are always 0 get weight 0. Returns `Quantized` with axis=0.
     Raises ValueError for shapes that don't fit, NaN, infinity, a Hessian that is not symmetric and
     (once damped) positive definite, bits outside 2..16 or a group size that cuts the rows unevenly.
-    Source: Frantar et al. 2022, GPTQ, algorithm 1; its code for groups and act-order.
+    Source: Frantar et al. 2022, GPTQ, algorithm 1; its code for act-order and the two kinds of
+    groups. One thing differs: its code takes a scale from weights that still miss the updates of
+    the block of 128 rows that is in work, this one from weights that have had every update.
 
     >>> x = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # the first two inputs always agree
     >>> w = np.array([[0.4], [0.4], [1.0]])  # the step is 1: rounding would lose 0.4 twice
     >>> quantize_gptq(w, hessian(x), bits=2).codes.ravel()
     array([0, 1, 1], dtype=int8)
     """
-    plan = _Plan(w, hessian, bits, group_size, damping, act_order, symmetric)
+    plan = _Plan(w, hessian, bits, group_size, damping, act_order, symmetric, static_groups)
     codes = np.empty(plan.w.shape, np.int8 if plan.bits <= 8 else np.int16)
     for position, row_codes, _, _ in plan.rows(0, len(codes), BLOCK):
         codes[plan.order[position]] = row_codes
     _, _, scales, _, zero_points = zip(*plan.grids, strict=True)
-    grouped = act_order and group_size is not None
+    grouped = act_order and group_size is not None and not static_groups
     index = np.argsort(plan.order).astype(np.int32) // np.int32(group_size) if grouped else None
     scale, zero_point = np.concatenate(scales), np.concatenate(zero_points)
     return Quantized(codes, scale, zero_point, plan.bits, symmetric, 0, group_size, index)
 
 
-def gptq_steps(w, hessian, bits=4, group_size=None, damping=0.01, act_order=False, symmetric=True):
+def gptq_steps(
+    w,
+    hessian,
+    bits=4,
+    group_size=None,
+    damping=0.01,
+    act_order=False,
+    symmetric=True,
+    static_groups=False,
+):
     """Yield a `GptqStep` for each row, in the order in which `quantize_gptq` takes them.
 
     The same code, arguments and errors; for small cases, as each step keeps copies of W.
     """
-    plan = _Plan(w, hessian, bits, group_size, damping, act_order, symmetric)
+    plan = _Plan(w, hessian, bits, group_size, damping, act_order, symmetric, static_groups)
     back = np.argsort(plan.order)
     before = plan.w.copy()
     for position, codes, quantized, error in plan.rows(0, len(back), len(back)):
@@ -114,7 +134,7 @@ def error_diffusion(w, bits=4):
 class _Plan:
     """The checked arguments of one run, with rows already in the order they are quantized in."""
 
-    def __init__(self, w, hessian, bits, group_size, damping, act_order, symmetric):
+    def __init__(self, w, hessian, bits, group_size, damping, act_order, symmetric, static_groups):
         self.w, hessian = np.array(working_copy(matrix("w", w))), matrix("hessian", hessian)
         self.bits, rows = whole("bits", bits, 2, 16), len(w)
         self.group_size = rows if group_size is None else whole("group_size", group_size, 1, rows)
@@ -130,13 +150,20 @@ class _Plan:
         hessian = hessian.astype(self.w.dtype)
         dead = np.diag(hessian) == 0
         hessian[dead, dead], self.w[dead] = 1, 0
+        self.make_grid = absmax_grid if symmetric else zero_point_grid
         self.order = np.arange(rows)
+        self.group, self.grids = self.order // self.group_size, []  # the group of each position
+        if static_groups:
+            self.grids = [self._grid(first) for first in range(0, rows, self.group_size)]
         if act_order:
             self.order = np.argsort(-np.diag(hessian), kind="stable")
             self.w, hessian = self.w[self.order], hessian[np.ix_(self.order, self.order)]
+            self.group = self.group[self.order] if static_groups else self.group
         self.factor = _inverse_factor(hessian, damping)
-        self.make_grid = absmax_grid if symmetric else zero_point_grid
-        self.grids = []
+
+    def _grid(self, first):
+        """The grid of the group of rows that begins at `first`, as they stand."""
+        return self.make_grid(*extent(self.w[first : first + self.group_size], 0), self.bits)
 
     def rows(self, first, last, block):
         """Quantize row after row; yield (position, codes, values, error) of each.
@@ -155,10 +182,9 @@ class _Plan:
             yield from self.rows(middle, last, block)
             return
         for i in range(first, last):
-            if i % self.group_size == 0:
-                group = self.w[i : i + self.group_size]
-                self.grids.append(self.make_grid(*extent(group, 0), self.bits))
-            grid = self.grids[-1]
+            if self.group[i] == len(self.grids):  # a group's first row; never so if static
+                self.grids.append(self._grid(i))
+            grid = self.grids[self.group[i]]
             codes = grid.encode(self.w[i : i + 1])
             values = grid.decode(codes)[0]
             error = self.w[i] = (self.w[i] - values) / self.factor[i, i]

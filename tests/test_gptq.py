@@ -28,7 +28,16 @@ def grid_of(group, bits, symmetric):
     return scale, -high - 1 - np.round(low / scale), -high - 1, high
 
 
-def slow_gptq(w, h, bits, group_size=None, damping=0.01, act_order=False, symmetric=True):
+def slow_gptq(
+    w,
+    h,
+    bits,
+    group_size=None,
+    damping=0.01,
+    act_order=False,
+    symmetric=True,
+    static_groups=False,
+):
     """One row at a time, from equations 2 and 3 of the paper (Optimal Brain Quantization's).
 
     For the row q that is next and the rows F that are left (q among them), with H_F the damped
@@ -41,11 +50,15 @@ def slow_gptq(w, h, bits, group_size=None, damping=0.01, act_order=False, symmet
     h[dead, dead], w[dead] = 1, 0
     h += damping * np.mean(np.diag(h)) * np.eye(rows)
     order = np.argsort(-np.diag(h), kind="stable") if act_order else np.arange(rows)
+    original, size = w.copy(), group_size or rows
     codes, values = np.empty(w.shape, int), np.empty(w.shape)
     for position, q in enumerate(order):
         left = order[position:]
-        if position % (group_size or rows) == 0:
-            group = order[position : position + (group_size or rows)]
+        if static_groups:
+            first = q // size * size
+            scale, zero, low, high = grid_of(original[first : first + size], bits, symmetric)
+        elif position % size == 0:
+            group = order[position : position + size]
             scale, zero, low, high = grid_of(w[group], bits, symmetric)
         codes[q] = np.clip(np.round(w[q] / scale) + zero, low, high)
         values[q] = (codes[q] - zero) * scale
@@ -56,15 +69,19 @@ def slow_gptq(w, h, bits, group_size=None, damping=0.01, act_order=False, symmet
 
 both_grids = pytest.mark.parametrize("symmetric", [True, False], ids=["absmax", "zero_point"])
 orders = pytest.mark.parametrize("act_order", [False, True], ids=["in_order", "act_order"])
+scales = pytest.mark.parametrize("static_groups", [False, True], ids=["dynamic", "static"])
 
 
 @both_grids
 @orders
 @pytest.mark.parametrize("group_size", [None, 2, 4, 8])
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
-def test_codes_are_those_of_the_slow_reference(bits, group_size, act_order, symmetric):
+@scales
+def test_codes_are_those_of_the_slow_reference(
+    bits, group_size, act_order, symmetric, static_groups
+):
     w, x = problem(rows=24, seed=bits)
-    settings = {"bits": bits, "group_size": group_size}
+    settings = {"bits": bits, "group_size": group_size, "static_groups": static_groups}
     settings |= {"act_order": act_order, "symmetric": symmetric}
     q = ql.quantize_gptq(w, ql.hessian(x), **settings)
     codes, values = slow_gptq(w, ql.hessian(x), **settings)
@@ -76,11 +93,12 @@ def test_codes_are_those_of_the_slow_reference(bits, group_size, act_order, symm
 @both_grids
 @orders
 @pytest.mark.parametrize(("rows", "group_size"), [(300, None), (300, 30), (300, 150), (256, 32)])
+@scales
 def test_codes_are_those_of_the_slow_reference_over_several_blocks(
-    rows, group_size, act_order, symmetric
+    rows, group_size, act_order, symmetric, static_groups
 ):
     w, x = problem(rows=rows, columns=3, seed=rows)
-    settings = {"bits": 3, "group_size": group_size}
+    settings = {"bits": 3, "group_size": group_size, "static_groups": static_groups}
     settings |= {"act_order": act_order, "symmetric": symmetric}
     codes, _ = slow_gptq(w, ql.hessian(x), **settings)
     assert np.array_equal(ql.quantize_gptq(w, ql.hessian(x), **settings).codes, codes)
@@ -191,6 +209,7 @@ def all_settings():
         for act_order in (False, True):
             for symmetric in (True, False):
                 yield {"group_size": group_size, "act_order": act_order, "symmetric": symmetric}
+    yield {"group_size": 6, "act_order": True, "static_groups": True}
 
 
 every_setting = pytest.mark.parametrize("settings", list(all_settings()), ids=str)
@@ -295,6 +314,38 @@ def test_the_scales_have_one_row_for_each_group(symmetric):
     w, x = problem(seed=18)
     q = ql.quantize_gptq(w, ql.hessian(x), group_size=8, symmetric=symmetric)
     assert q.scale.shape == q.zero_point.shape == (3, 5) and q.axis == 0 and q.group_size == 8
+
+
+def test_static_scales_are_those_of_plain_rounding_in_any_order():
+    w, x = problem(seed=18)
+    plain = ql.quantize_absmax(w, 4, axis=0, group_size=8)
+    for act_order in (False, True):
+        settings = {"group_size": 8, "act_order": act_order, "static_groups": True}
+        q = ql.quantize_gptq(w, ql.hessian(x), **settings)
+        assert np.array_equal(q.scale, plain.scale)
+        assert q.group_index is None and q.bits_per_value == plain.bits_per_value
+
+
+def test_only_act_order_with_dynamic_groups_stores_each_rows_group():
+    w, x = problem(seed=18)
+    stored = {
+        (act_order, static): ql.quantize_gptq(
+            w, ql.hessian(x), group_size=8, act_order=act_order, static_groups=static
+        ).group_index
+        is not None
+        for act_order in (False, True)
+        for static in (False, True)
+    }
+    assert [setting for setting, has_index in stored.items() if has_index] == [(True, False)]
+
+
+def test_one_scale_for_each_column_is_static_as_it_is():
+    w, x = problem(seed=18)
+    found = [
+        ql.quantize_gptq(w, ql.hessian(x), act_order=True, static_groups=static).codes
+        for static in (False, True)
+    ]
+    assert np.array_equal(*found)
 
 
 def test_the_arguments_are_left_alone():
