@@ -6,8 +6,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-lab: .venv/.lab  ## open the course in JupyterLab at notebook 00
-	@JUPYTER_CONFIG_PATH=tools/jupyter $(BIN)/jupyter lab notebooks/00_why_quantize.ipynb
+lab: .venv/.lab  ## open the course in JupyterLab at notebook 00; PORT=9000 for another port
+	@$(BIN)/python tools/start_lab.py
 
 test: .venv/.test  ## run every test
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -30,8 +30,8 @@ pdf: .venv/.site  ## print every notebook for paper, in build/pdf
 bench: .venv/.test  ## time the package beside the libraries that do the same
 	@$(BIN)/python -m pytest -o addopts="-q --benchmark-quiet" tests/benchmarks/speed
 
-badges: .venv/.test  ## write every link to the course from its address in pyproject.toml
-	@$(BIN)/python tools/badges.py
+badges: .venv/.test  ## write every link to the course; URL=https://github.com/me/quantlab sets its address
+	@$(BIN)/python tools/badges.py $(if $(URL),--url "$(URL)")
 
 style: .venv/.test  ## format the code and the notebooks, mend what ruff can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

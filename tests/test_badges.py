@@ -1,6 +1,7 @@
 """The course's links: all made from one address, and all made anew when it changes."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ sys.path[:0] = [str(ROOT / "tools")]
 import badges  # noqa: E402
 
 ELSEWHERE = "https://github.com/someone-else/a.fork"
+HERE = address.owner_and_name()
 
 
 @pytest.fixture
@@ -29,7 +31,8 @@ def moved(monkeypatch):
 def copy(tmp_path):
     """A copy of all files that hold links."""
     for folder in ("notebooks", "docs"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
+        kept = shutil.ignore_patterns(".ipynb_checkpoints")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=kept)
     shutil.copy(ROOT / "README.md", tmp_path)
     return tmp_path
 
@@ -51,12 +54,11 @@ def test_every_link_is_that_of_pyproject():
 
 
 def test_a_changed_address_reaches_every_link(copy, moved):
-    former = "quantlab-course/quantlab"
     files = [path for path in copy.rglob("*.*") if path.suffix in (".ipynb", ".md")]
-    held = [path for path in files if former in _text_without_outputs(path)]
+    held = [path for path in files if HERE in _text_without_outputs(path)]
     assert {path.name for path in held} >= {"README.md", "00_why_quantize.ipynb"}
     _write(copy)
-    assert [path for path in files if former in _text_without_outputs(path)] == []
+    assert [path for path in files if HERE in _text_without_outputs(path)] == []
     for path in copy.glob("notebooks/*.ipynb"):
         first = nbformat.read(path, as_version=4).cells[0].source
         assert f"]({address.colab(path.name)})" in first
@@ -114,6 +116,62 @@ def test_check_changes_nothing_and_names_what_differs(copy, moved, monkeypatch, 
     assert badges.main(["--check"]) == 1
     assert "README.md: differs" in capsys.readouterr().out
     assert (copy / "README.md").read_bytes() == before
+
+
+NOTICED = f"<!-- address -->\n{badges.UNSET}<!-- end of address -->"
+
+
+def test_the_readme_says_that_there_is_no_address_until_there_is_one(monkeypatch):
+    bare = "<!-- address -->\n<!-- end of address -->"
+    monkeypatch.setattr(address, "repository", lambda: f"https://github.com/{address.NOBODY}/x")
+    assert badges.rewritten(bare, ()) == NOTICED
+    monkeypatch.setattr(address, "repository", lambda: ELSEWHERE)
+    assert badges.rewritten(NOTICED, ()) == bare
+
+
+def test_setting_the_address_changes_one_line_of_pyproject(tmp_path):
+    path = tmp_path / "pyproject.toml"
+    shutil.copy(ROOT / "pyproject.toml", path)
+    before = path.read_text().splitlines()
+    badges.set_address("https://github.com/me/quantlab.git", path)
+    changed = [(a, b) for a, b in zip(before, path.read_text().splitlines(), strict=True) if a != b]
+    assert [new for _, new in changed] == ['Repository = "https://github.com/me/quantlab"']
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "me/quantlab",
+        "https://gitlab.com/me/x",
+        "https://github.com/my_self/x",
+        "https://github.com/x",
+    ],
+)
+def test_an_address_that_github_cannot_have_is_refused(url, tmp_path):
+    path = tmp_path / "pyproject.toml"
+    shutil.copy(ROOT / "pyproject.toml", path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"must be https://github\.com/OWNER/NAME"):
+        badges.set_address(url, path)
+    assert path.read_bytes() == before
+
+
+def test_make_badges_sets_the_address_everywhere(tmp_path):
+    """The command itself, in a copy: no link, no cell and no page names the old owner then."""
+    for name in ("notebooks", "docs", "quantlab", "tools"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("node_modules"))
+    for name in ("README.md", "pyproject.toml", "Makefile"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    owner = address.owner_and_name().split("/")[0]
+    command = [sys.executable, "tools/badges.py", "--url", "https://github.com/a-b/c"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "README.md: written" in done.stdout
+    pages = "*.md", "docs/*.md", "notebooks/*.ipynb"
+    for path in (path for pattern in pages for path in tmp_path.glob(pattern)):
+        assert f"/{owner}/" not in _text_without_outputs(path), path
+    cell = nbformat.read(tmp_path / "notebooks" / "04_absmax_and_zero_point.ipynb", 4).cells
+    assert any("git+https://github.com/a-b/c" in one.source for one in cell)
 
 
 def test_an_address_that_colab_cannot_open_is_refused(monkeypatch):

@@ -2,8 +2,10 @@
 
     python tools/badges.py            rewrite what differs, and name it
     python tools/badges.py --check    change nothing, name what differs
+    python tools/badges.py --url https://github.com/me/quantlab    set the address first
 
-The address stands in one place, [project.urls] of pyproject.toml. A notebook's links to Colab and
+The address stands in one place, [project.urls] of pyproject.toml. Until it is set it names an owner
+that nobody can be, and the README says so. A notebook's links to Colab and
 Binder open that notebook: in a new one, write `[open in Colab]() · [open in Binder]()`. Its set-up
 cell, which installs from the address, is written too. Nothing else in a notebook is touched.
 """
@@ -34,6 +36,11 @@ LINKS = (
         address.nbgitpuller,
     ),
 )
+_NOTICE = re.compile(r"(<!-- address -->\n).*?(<!-- end of address -->)", re.DOTALL)
+UNSET = (
+    "This copy of the course has no public address yet: links that name YOUR_ACCOUNT work once\n"
+    "you set yours with `make badges URL=https://github.com/me/quantlab`.\n"
+)
 _PLACEHOLDER = re.compile(r"\[([^\]]*\b(Colab|Binder))\]\(\)")
 
 
@@ -58,7 +65,24 @@ def rewritten(text, names, formers=(), own=None):
     for name in formers:  # links to the repository itself, and the address for pip
         here = rf"https://github\.com/{re.escape(name)}(?![\w-])"
         text = re.sub(here, lambda _: address.repository(), text)
-    return text
+    notice = "" if address.is_set() else UNSET
+    return _NOTICE.sub(lambda m: m[1] + notice + m[2], text)
+
+
+def set_address(url, pyproject=ROOT / "pyproject.toml"):
+    """Write the repository's public address into pyproject.toml.
+
+    Raises ValueError for one that is not https://github.com/OWNER/NAME as GitHub allows names.
+    """
+    found = re.fullmatch(r"https://github\.com/([A-Za-z0-9-]+)/([\w.-]+?)(\.git)?/?", url)
+    if not found:
+        raise ValueError(f"URL must be https://github.com/OWNER/NAME, got {url!r}")
+    text = pyproject.read_text(encoding="utf-8")
+    line = f'Repository = "https://github.com/{found[1]}/{found[2]}"'
+    new, count = re.subn(r'^Repository = ".*"$', line, text, flags=re.MULTILINE)
+    if count != 1:
+        raise ValueError(f"{pyproject} needs one line 'Repository = ...', found {count}")
+    pyproject.write_text(new, encoding="utf-8", newline="\n")
 
 
 def _link(found, link, names, own):
@@ -93,7 +117,14 @@ def main(arguments=None):
     """Rewrite, or only check; return the exit status."""
     parser = argparse.ArgumentParser(description="Write the course's own links.")
     parser.add_argument("--check", action="store_true", help="change nothing, name what differs")
-    check = parser.parse_args(arguments).check
+    parser.add_argument("--url", help="the public address, https://github.com/OWNER/NAME")
+    options = parser.parse_args(arguments)
+    check = options.check
+    if options.url:
+        try:
+            set_address(options.url)
+        except ValueError as error:
+            parser.error(str(error))
     found = changes()
     for path, text in found.items():
         print(f"{path.relative_to(ROOT)}: {'differs' if check else 'written'}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 BRANCH = "main"
+NOBODY = "YOUR_ACCOUNT"  # stands for the owner until there is one; no GitHub name has an underscore
 _PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
@@ -17,6 +18,11 @@ def repository():
         return urls["Repository"]
     lines = metadata.metadata("quantlab").get_all("Project-URL")
     return dict(line.split(", ", 1) for line in lines)["Repository"]
+
+
+def is_set():
+    """Say whether the course has a public address: until then nothing may be installed from it."""
+    return f"/{NOBODY}/" not in repository()
 
 
 def colab(name):

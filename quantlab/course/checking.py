@@ -90,7 +90,8 @@ def function(*cases, look_at=""):
 
     def check(answer):
         if not callable(answer):
-            return Wrong("a function is asked for", short(answer), "a function", "pass it by name")
+            by_name = "pass it by its name, without ( )."
+            return Wrong("a function is asked for", short(answer), "", by_name, counts=False)
         for number, case in enumerate(cases):
             wrong = _try(answer, case, look_at, first=number == 0)
             if wrong is not None:

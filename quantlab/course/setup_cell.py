@@ -4,31 +4,38 @@ import importlib
 from importlib import metadata
 
 from quantlab import __version__
-from quantlab.course.address import repository
+from quantlab.course import address
 
 # On Colab --no-deps leaves numpy, torch, ipywidgets and matplotlib as they are: its widgets and its
 # GPU work with the versions that are there, and what quantlab needs of them is there too.
 _TEXT = """\
-# Set-up, the same in every notebook: on Colab it installs, elsewhere it only looks.
+# Set-up, the same in every notebook: on Colab it installs, elsewhere it only looks.{unset}
 import sys
+from glob import glob
 
-if "google.colab" in sys.modules:
-    !pip install -q --no-deps bitsandbytes
-    !pip install -q --no-deps git+{repository}
+if "google.colab" in sys.modules:  # first choice: a copy in /content or in Drive
+    places = ("", "drive/MyDrive/", "drive/MyDrive/*/")
+    copies = [c for p in places for c in glob(f"/content/{{p}}*/quantlab/course")]
+    source = repr(copies[0] + "/../..") if copies else "{source}"
+    !pip install -q --no-deps bitsandbytes {{source}}
 try:
     from quantlab import course
 except ModuleNotFoundError as missing:
-    raise SystemExit(f"{{missing}}: run `make lab` in the course's folder") from None
+    there = "run `make lab` in the course's folder; on Colab put it into /content"
+    raise SystemExit(f"{{missing}}: {{there}}") from None
 course.setup()
 """
+_UNSET = "\n# The course has no public address yet: on Colab put its folder into /content or Drive."
 
 _NEEDED = {"numpy": "NumPy", "matplotlib": "matplotlib", "ipywidgets": "ipywidgets"}
 _FOR_MODELS = ("torch", "transformers", "accelerate", "bitsandbytes")
 
 
 def cell_text():
-    """Return the text of the set-up cell, with the course's public address in it."""
-    return _TEXT.format(repository=repository()).rstrip("\n")
+    """Return the text of the set-up cell, with the course's public address in it, if it has one."""
+    if address.is_set():
+        return _TEXT.format(unset="", source=f"git+{address.repository()}").rstrip("\n")
+    return _TEXT.format(unset=_UNSET, source="").rstrip("\n")
 
 
 class SetupError(Exception):
@@ -57,7 +64,10 @@ def setup():
 
 
 def _advice(extras):
-    return f'run `pip install "quantlab[{extras}] @ git+{repository()}"`, then restart the kernel.'
+    if not address.is_set():
+        return f'run `pip install ".[{extras}]"` in the course\'s folder, then restart the kernel.'
+    source = f"git+{address.repository()}"
+    return f'run `pip install "quantlab[{extras}] @ {source}"`, then restart the kernel.'
 
 
 def _is_here(name):

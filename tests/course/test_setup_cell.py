@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,15 +14,50 @@ ROOT = Path(__file__).parents[2]
 LEFT_ALONE = ("numpy", "torch", "ipywidgets", "matplotlib")
 
 
-def test_the_cell_is_at_most_12_lines_of_88_columns():
+def test_the_cell_is_at_most_16_lines_of_88_columns():
     lines = setup_cell.cell_text().splitlines()
-    assert len(lines) <= 12
+    assert len(lines) <= 16
     assert max(map(len, lines)) <= 88
 
 
-def test_the_cell_installs_from_the_address_in_pyproject():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert f"git+{project['urls']['Repository']}\n" in setup_cell.cell_text()
+PUBLIC = "https://github.com/someone/quantlab"
+
+
+NONE_YET = f"https://github.com/{address.NOBODY}/quantlab"
+
+
+@pytest.fixture(params=[PUBLIC, NONE_YET], ids=["set", "unset"])
+def repository(request, monkeypatch):
+    monkeypatch.setattr(address, "repository", lambda: request.param)
+    return request.param
+
+
+def test_the_cell_installs_from_the_public_address_and_from_none_while_there_is_none(repository):
+    text = setup_cell.cell_text()
+    assert ("git+" in text) == (repository == PUBLIC) == (f"git+{PUBLIC}" in text)
+    assert address.NOBODY not in text
+    assert ("has no public address yet" in text) == (repository != PUBLIC)
+
+
+@pytest.mark.parametrize("place", ["", "drive/MyDrive/", "drive/MyDrive/Colab Notebooks/"])
+def test_on_colab_a_copy_of_the_course_is_the_first_choice(
+    tmp_path, place, repository
+):
+    (tmp_path / place / "quantlab-main" / "quantlab" / "course").mkdir(parents=True)
+    assert _asked_of_pip(tmp_path) == f"'{tmp_path}/{place}quantlab-main/quantlab/course/../..'"
+
+
+def test_on_colab_without_a_copy_the_address_is_taken_if_there_is_one(tmp_path, repository):
+    assert _asked_of_pip(tmp_path) == (f"git+{PUBLIC}" if repository == PUBLIC else "")
+
+
+def _asked_of_pip(content):
+    """Run the part of the cell that is for Colab; return the source that pip is handed."""
+    text = setup_cell.cell_text().replace("/content", str(content)).split("try:")[0]
+    text = text.replace("!pip", "pass  # pip")
+    names = {}
+    exec(text.replace('if "google.colab" in sys.modules', "if True"), names)
+    return names["source"]
 
 
 def test_every_install_on_colab_leaves_what_is_there_alone():
