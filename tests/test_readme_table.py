@@ -1,41 +1,44 @@
 """The README's table of models is the one that notebook 09 computed."""
 
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-START, END = "<!-- table of 09 -->", "<!-- end -->"
+sys.path.append(str(ROOT / "tools"))
+
+import readme_table  # noqa: E402
 
 
-def committed_table():
-    """Return the table in the committed output of notebook 09, as Markdown."""
-    notebook = nbformat.read(ROOT / "notebooks" / "09_a_whole_model.ipynb", as_version=4)
-    cell = next(cell for cell in notebook.cells if cell.id == "results-table")
-    return cell.outputs[0].data["text/markdown"].strip()
+@pytest.fixture(scope="module")
+def notebook():
+    return nbformat.read(ROOT / "notebooks" / readme_table.NOTEBOOK, as_version=4)
 
 
-def readme_table(readme):
-    """Return what stands between the two marks. Raises ValueError if one is missing."""
-    _, start, rest = readme.partition(START)
-    table, end, _ = rest.partition(END)
-    if not start or not end:
-        raise ValueError(f"README.md needs the marks {START} and {END}")
-    return table.strip()
-
-
-def test_the_readme_has_the_table_of_notebook_09():
+def test_the_readme_has_the_table_of_notebook_09(notebook):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme_table(readme) == committed_table()
+    assert readme_table.table_in(readme) == readme_table.table_of(notebook)
 
 
-def test_a_changed_number_is_seen():
-    table = committed_table()
-    other = table.replace("16.00", "17.00")
-    assert readme_table(f"text\n{START}\n{other}\n{END}\nmore") != table
+def test_an_old_number_is_written_anew_and_nothing_else(tmp_path, notebook):
+    path = tmp_path / "README.md"
+    table = readme_table.table_of(notebook)
+    start, end = readme_table.START, readme_table.END
+    path.write_text(f"before\n{start}\n{table.replace('16.00', '17.00')}\n{end}\nafter\n")
+    assert readme_table.update(path, notebook)
+    assert path.read_text() == f"before\n{start}\n{table}\n{end}\nafter\n"
+    assert not readme_table.update(path, notebook)
 
 
-def test_a_readme_without_the_marks_is_refused():
+@pytest.mark.parametrize("text", ["no table here", readme_table.START, readme_table.END])
+def test_a_readme_without_the_marks_is_refused(text):
     with pytest.raises(ValueError, match="needs the marks"):
-        readme_table("no table here")
+        readme_table.table_in(text)
+
+
+def test_a_notebook_that_was_not_run_is_refused(notebook):
+    bare = nbformat.from_dict({"cells": [{"id": readme_table.CELL, "outputs": []}]})
+    with pytest.raises(ValueError, match="run it first"):
+        readme_table.table_of(bare)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import compare_outputs
 import nbformat
+import readme_table
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
@@ -237,6 +238,9 @@ def run(path, check=False):
     executed = execute(committed, path.parent)
     if not check:
         replace_file(path, text(executed))
+        readme = path.parents[1] / "README.md"
+        if path.name == readme_table.NOTEBOOK and readme_table.update(readme, executed):
+            return "done, and the table in README.md with it"
         return "done"
     changed = differences(committed, executed)
     if changed:

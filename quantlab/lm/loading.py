@@ -13,7 +13,7 @@ QUANTIZED = ("int8", "nf4", "fp4")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-def load(name=BUNDLED, quantization="bf16", device=None, double_quant=False):
+def load(name=BUNDLED, quantization="bf16", device=None, double_quant=False, as_stored=True):
     """Load a causal language model.
 
     name: "tiny-lm", which comes with the course; a folder as `save_pretrained` writes it; or a
@@ -21,7 +21,9 @@ def load(name=BUNDLED, quantization="bf16", device=None, double_quant=False):
     quantization: "bf16", "fp16", "fp32", "int8" (LLM.int8()), "nf4", "fp4", or a transformers
     `BitsAndBytesConfig`. int8 and the 4-bit formats compute in bf16, on a GPU without it in fp16.
     device: None for a CUDA device if there is one, else the CPU. double_quant: with nf4 and fp4,
-    quantize the scales as well.
+    quantize the scales as well. as_stored: what a 4-bit model is weighed and compared by; False
+    lets bitsandbytes repack its layers at their first use where its CPU kernel is faster
+    (`keep_as_stored` says what that changes).
     Weights come from safetensors files alone, and no code that lies beside them is ever run.
     Returns `Model`. Raises ValueError for what is not served, ImportError without bitsandbytes,
     MemoryError (before anything is loaded) if the weights cannot fit, ConnectionError without
@@ -35,7 +37,10 @@ def load(name=BUNDLED, quantization="bf16", device=None, double_quant=False):
         _need_bitsandbytes()
     needed = estimate_bytes(folder, dtype, config)
     check_memory(needed, device, f"{name} in {_label(quantization)}")
-    return _load(source, local, dtype, config, device, _label(quantization))
+    model = _load(source, local, dtype, config, device, _label(quantization))
+    if as_stored:
+        keep_as_stored(model.network)
+    return model
 
 
 def find(name):
@@ -176,7 +181,6 @@ def _load(source, local, dtype, config, device, label):
             **options,
         )
     network.eval()
-    keep_as_stored(network)
     return Model(network, tokenizer, name=Path(source).name, quantization=label)
 
 

@@ -69,15 +69,26 @@ def divergence(model, reference, text, window=None, stride=None):
     Raises ValueError as `text_loss` does, and for models with different vocabularies.
     Source: Kullback and Leibler 1951, On Information and Sufficiency.
     """
+    nats, tokens = zip(*window_divergences(model, reference, text, window, stride), strict=True)
+    return sum(nats) / sum(tokens)
+
+
+def window_divergences(model, reference, text, window=None, stride=None):
+    """Return the divergence of each window: a list of (nats summed over its tokens, tokens).
+
+    Two models read the same windows, so the differences of their numbers, window by window, say how
+    sure it is which of them is nearer. Arguments and errors as for `divergence`, whose pieces these
+    are.
+    """
     if model.tokenizer.get_vocab() != reference.tokenizer.get_vocab():
         raise ValueError(
             f"model and reference need the same tokens, got {model.name} and {reference.name}"
         )
-    nats, count = 0.0, 0
+    found = []
     for ids, (ours, theirs) in _predictions([model, reference], text, window, stride):
-        nats += (theirs.exp() * (theirs - ours)).double().sum().item()
-        count += ids.numel()
-    return nats / count
+        nats = (theirs.exp() * (theirs - ours)).double().sum(dim=(1, 2))
+        found += [(of_window, ids.shape[1]) for of_window in nats.tolist()]
+    return found
 
 
 def _predictions(models, text, window, stride):

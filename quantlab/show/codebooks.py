@@ -173,7 +173,9 @@ def _headline(axes, title):
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """A layer in 4 bits in which one weight was given another size; sizes are in typical sizes: the standard deviation of the layer.
+    """A layer in 4 bits in which one weight was given another size.
+
+    Sizes are in typical sizes: the standard deviation of the layer.
 
     outlier: that weight. neighbours: 31 weights of its block, and back: what they come back as.
     places: the levels of the block. counts: of all weights over the absmax of their block, in

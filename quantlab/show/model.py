@@ -20,7 +20,7 @@ METHODS = {
 #: Methods with a fixed width, in bits. LLM.int8() is a load, not a rounding of weights alone.
 FIXED = {"16 bits": 16, "LLM.int8()": 8, "NF4": 4, "FP4": 4}
 NEW_TOKENS = 32
-HIGHEST = 1.6  # times the perplexity of 16 bits: what is above would flatten everything else
+LOWEST = 1e-5  # nats per token: less is drawn here, as a logarithm has no place for 0
 # Greys and shapes: the course's colours have meanings of their own.
 LOOKS = {
     "absmax": ("o", "#8A8A8A"), "zero-point": ("s", "#5A5A5A"), "GPTQ": ("^", "#000000"),
@@ -58,7 +58,8 @@ class Setting:
 class Result:
     """What a setting costs. bits: per weight of the linear layers, scales included. facts: of 256.
 
-    text: the prompt and its greedy continuation.
+    text: the prompt and its greedy continuation. divergence: from the 16-bit model, in nats per
+    token. windows: the divergence of each piece of the text.
     """
 
     setting: Setting
@@ -66,6 +67,8 @@ class Result:
     perplexity: float
     facts: int
     text: str
+    divergence: float = 0.0
+    windows: tuple[float, ...] = ()
 
 
 #: The settings of the notebook's table: widest first, and within a width by method.
@@ -123,6 +126,9 @@ def measure(model, setting, text, prompt, progress=None):
     small = quantized(model, setting, lambda done, total, _: tell(done / total / 2, "quantizing"))
     tell(0.5, "perplexity")
     perplexity = small.perplexity(text, stride=small.window - 1)
+    tell(0.65, "divergence")
+    pieces = lm.measure.window_divergences(small, model, text, stride=small.window - 1)
+    nats, tokens = np.array(pieces).T
     tell(0.75, "facts")
     facts = small.facts().right
     tell(0.9, "text")
@@ -130,7 +136,20 @@ def measure(model, setting, text, prompt, progress=None):
     # The 16-bit weights of the file are computed with in 32 bits; they are 16 bits all the same.
     bits = 16.0 if setting.method == "16 bits" else small.bits_per_weight
     tell(1.0, "done")
-    return Result(setting, bits, perplexity, facts, written)
+    far = float(nats.sum() / tokens.sum())
+    return Result(setting, bits, perplexity, facts, written, far, tuple(nats / tokens))
+
+
+def further(one, other):
+    """Return (by how much `one` diverges more than `other`, the standard error of that).
+
+    Both in nats per token, from the differences of two `Result`s window by window: what makes a
+    window hard is in both of them and drops out. Within two standard errors of 0 no difference is
+    seen. Source: the paired comparison of any textbook of statistics.
+    """
+    apart = np.subtract(one.windows, other.windows)
+    error = apart.std(ddof=1) / np.sqrt(apart.size) if apart.size > 1 else np.inf
+    return float(apart.mean()), float(error)
 
 
 class Bench:
@@ -184,13 +203,14 @@ class Table:
 
     def __repr__(self):
         lines = [
-            "| method | scale per | bits per weight | perplexity | facts right, of 256 |",
-            "|---|---|---:|---:|---:|",
+            "| method | scale per | bits per weight | perplexity | divergence | facts, of 256 |",
+            "|---|---|---:|---:|---:|---:|",
         ]
         for r in self.results:
             fixed = r.setting.method in FIXED
             name = r.setting.method if fixed else f"{r.setting.method}, {r.setting.bits} bits"
-            cells = name, r.setting.scales, f"{r.bits:.2f}", number(r.perplexity), str(r.facts)
+            measured = number(r.perplexity), f"{r.divergence:.4f}", str(r.facts)
+            cells = name, r.setting.scales, f"{r.bits:.2f}", *measured
             lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines)
 
@@ -239,15 +259,14 @@ def parted_html(text, other):
 
 @matplotlib.rc_context(style.RC)
 def cost_figure(results, title):
-    """Return the picture of perplexity and of facts against bits per weight.
+    """Return the picture of divergence and of facts against bits per weight.
 
-    results: with one of 16 bits among them. A perplexity over `HIGHEST` times that one's is marked
-    at the top edge and named. title: the message, a sentence.
+    results: those of 16 bits, which diverge from nothing, are on the right alone. title: the
+    message, a sentence.
     """
     fig, (left, right) = style.figure(style.WIDEST, 480, columns=2)
     fig.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
-    low, top = limits(results)
-    left.set(ylabel="perplexity (lower is better)", ylim=(low, top))
+    left.set(ylabel="divergence, nats per token (lower is better)", yscale="log")
     right.set(ylabel="facts right, of 256", ylim=(-6, 262))
     for key, line in _lines(results).items():
         marker, color = LOOKS[key[0]]
@@ -257,33 +276,22 @@ def cost_figure(results, title):
         }  # fmt: skip
         label = key[0] if key[0] in FIXED else f"{key[0]}, {'rows' if key[1] else 'groups of 64'}"
         bits = [r.bits for r in line]
-        left.plot(bits, [min(r.perplexity, top) for r in line], label=label, **look)
+        if key[0] != "16 bits":
+            left.plot(bits, [height(r) for r in line], label=label, **look)
         right.plot(bits, [r.facts for r in line], **look)
-    name_those_above(left, results, top)
-    for axes in (left, right):
-        bits_axis(axes, (2, 3, 4, 6, 8, 16))
+    for axes, ticks in ((left, (2, 3, 4, 6, 8)), (right, (2, 3, 4, 6, 8, 16))):
+        bits_axis(axes, ticks)
         axes.grid(axis="y", lw=0.8)
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     said = "; ".join(
-        f"{r.setting}: {r.bits:.2f} bits, {number(r.perplexity)}, {r.facts} facts" for r in results
+        f"{r.setting}: {r.bits:.2f} bits, {r.divergence:.4f}, {r.facts} facts" for r in results
     )
-    return style.picture(fig, alt=f"{title}. Perplexity and facts right of 256. {said}.")
+    return style.picture(fig, alt=f"{title}. Divergence and facts right of 256. {said}.")
 
 
-def limits(results):
-    """Return the lowest and the highest perplexity that a picture shows."""
-    exact = next(r.perplexity for r in results if r.setting.method == "16 bits")
-    return 0.96 * exact, HIGHEST * exact
-
-
-def name_those_above(axes, results, top):
-    """Write the perplexities above `top` into the upper right corner."""
-    above = [r for r in results if r.perplexity > top]
-    if above:
-        pairs = [(f"{r.setting.method}, {r.setting.bits} bits", r.perplexity) for r in above]
-        names = [f"{name}: {number(perplexity)}" for name, perplexity in pairs]
-        words = "\n".join(["above the picture:", *names])
-        axes.text(0.99, 0.985, words, transform=axes.transAxes, ha="right", va="top")
+def height(result):
+    """Return the divergence at which a `Result` is drawn."""
+    return max(result.divergence, LOWEST)
 
 
 def bits_axis(axes, ticks):

@@ -14,6 +14,8 @@ from quantlab.show import html, model, style
 from quantlab.show.explorer import Explorer
 
 #: What shares a scale in the explorer -> weights. 0 is a row: a slider has no option None.
+LOW, HIGH = 5e-5, 8  # nats per token that the picture spans
+MARKS = (0.0001, 0.001, 0.01, 0.1, 1)
 GROUPS = {"whole row": 0, "128": 128, "64": 64, "32": 32, "16": 16}
 
 
@@ -48,6 +50,7 @@ def face(result, reference, tried, background=(), note=""):
             "perplexity",
             f"{model.number(result.perplexity)} (16 bits: {model.number(reference.perplexity)})",
         ),
+        ("divergence", f"{result.divergence:.4f}"),
         ("facts right", f"{result.facts} of 256 (16 bits: {reference.facts})"),
     ]
     line = "".join(
@@ -66,59 +69,46 @@ def face(result, reference, tried, background=(), note=""):
 
 
 def _points_svg(result, reference, tried, background):
-    """Draw perplexity against bits: pale what the table holds, dark what was tried."""
+    """Draw divergence against bits: pale what the table holds, dark what was tried."""
     width, height = 700, 300
-    low, top = model.limits([reference])
 
-    def place(bits, perplexity):
-        x = 60 + (np.log2(min(bits, 9)) - 0.9) / (np.log2(9.5) - 0.9) * (width - 80)
-        y = 15 + (top - min(perplexity, top)) / (top - low) * (height - 70)
-        return round(float(x), 1), round(float(y), 1)
+    def place(bits, divergence):
+        x = 70 + (np.log2(min(bits, 9)) - 0.9) / (np.log2(9.5) - 0.9) * (width - 90)
+        share = np.log(np.clip(divergence, LOW, HIGH) / LOW) / np.log(HIGH / LOW)
+        return round(float(x), 1), round(float(15 + (1 - share) * (height - 70)), 1)
 
-    parts = [_frame_svg(place, reference, width, height)]
+    parts = [_frame_svg(place, width, height)]
     for results, color, size in ((background, html.GRID, 6), (tried, html.INK, 7)):
         for r in results:
-            x, y = place(r.bits, r.perplexity)
+            x, y = place(r.bits, r.divergence)
             parts.append(f'<circle cx="{x}" cy="{y}" r="{size}" style="fill:{color}"/>')
-    x, y = place(result.bits, result.perplexity)
+    x, y = place(result.bits, result.divergence)
     ring = f'style="fill:none;stroke:{html.RED};stroke-width:3"'
     parts.append(f'<circle cx="{x}" cy="{y}" r="12" {ring}/>')
-    if result.perplexity > top:
-        parts.append(
-            f'<text x="{x + 18}" y="{y + 6}">{model.number(result.perplexity)}, above</text>'
-        )
     label = (
-        f"Perplexity against bits per weight, {len(tried)} settings tried; now {result.bits:.2f} "
-        f"bits, perplexity {model.number(result.perplexity)}"
+        f"Divergence against bits per weight, {len(tried)} settings tried; now {result.bits:.2f} "
+        f"bits, divergence {result.divergence:.4f}"
     )
     return html.svg(width, height, "".join(parts), label)
 
 
-def _frame_svg(place, reference, width, height):
-    _, level = place(4, reference.perplexity)
+def _frame_svg(place, width, height):
     floor = height - 45
-    parts = [
-        f'<line x1="60" x2="{width - 20}" y1="{y}" y2="{y}" style="stroke:{color}"{dash}/>'
-        for y, color, dash in (
-            (floor, html.INK, ""), (level, html.QUIET, ' stroke-dasharray="6 4"')
-        )
-    ]  # fmt: skip
-    parts.append(
-        f'<text x="{width - 20}" y="{level - 6}" text-anchor="end">'
-        f"16 bits: {model.number(reference.perplexity)}</text>"
-    )
+    line = f'x1="70" x2="{width - 20}"'
+    parts = [f'<line {line} y1="{floor}" y2="{floor}" style="stroke:{html.INK}"/>']
     for bits in (2, 3, 4, 5, 6, 8):
-        x, _ = place(bits, reference.perplexity)
+        x, _ = place(bits, LOW)
         parts.append(f'<text x="{x}" y="{floor + 20}" text-anchor="middle">{bits}</text>')
-    low, top = model.limits([reference])
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1e9) if (top - low) / step < 6)
-    for level in np.arange(np.ceil(low / step) * step, top, step):
+    for level in MARKS:
         _, y = place(4, level)
-        parts.append(f'<text x="52" y="{y + 5}" text-anchor="end">{level:g}</text>')
+        parts.append(
+            f'<line {line} y1="{y}" y2="{y}" style="stroke:{html.GRID}"/>'
+            f'<text x="62" y="{y + 5}" text-anchor="end">{level:g}</text>'
+        )
     parts.append(
         f'<text x="{width / 2}" y="{height - 5}" text-anchor="middle">bits per weight</text>'
-        f'<text x="18" y="{height / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 18 {height / 2})">perplexity</text>'
+        f'<text x="18" y="{height / 2 - 20}" text-anchor="middle" '
+        f'transform="rotate(-90 18 {height / 2 - 20})">divergence, nats per token</text>'
     )
     return "".join(parts)
 
@@ -190,23 +180,18 @@ def still(result, reference, bench):
     words.axis("off")
     said = (
         f"{result.bits:.2f} bits per weight, perplexity {model.number(result.perplexity)}, "
-        f"{result.facts} of 256 facts right"
+        f"divergence {result.divergence:.4f}, {result.facts} of 256 facts right"
     )
     lines = textwrap.wrap(result.text.replace("$", r"\$"), 72)
     words.text(0, 1.1, str(result.setting), va="top", fontweight="bold", fontsize=14)
     words.text(0, 0.82, said, va="top")
     words.text(0, 0.54, "\n".join(lines[:4]), va="top", style="italic")
-    low, top = model.limits([reference])
     pale = [r for r in bench.results.values() if r.bits < 9]
-    heights = [min(r.perplexity, top) for r in pale]
-    axes.plot([r.bits for r in pale], heights, "o", color="#B5B5B5", ms=8, clip_on=False)
-    axes.axhline(reference.perplexity, color=style.LINE, lw=1.5, ls="--")
-    label = f"16 bits: {model.number(reference.perplexity)}"
-    axes.annotate(label, (6, reference.perplexity), (0, 5), textcoords="offset points")
-    axes.plot(result.bits, result.perplexity, "o", color=style.INK, ms=8)
-    axes.plot(result.bits, result.perplexity, "o", mfc="none", mec=style.ERROR, mew=2.5, ms=16)
-    axes.set(ylabel="perplexity", ylim=(low, top))
-    model.name_those_above(axes, pale, top)
+    far = model.height(result)
+    axes.plot([r.bits for r in pale], [*map(model.height, pale)], "o", color="#B5B5B5", ms=8)
+    axes.plot(result.bits, far, "o", color=style.INK, ms=8)
+    axes.plot(result.bits, far, "o", mfc="none", mec=style.ERROR, mew=2.5, ms=16)
+    axes.set(ylabel="divergence, nats per token", yscale="log", ylim=(LOW, HIGH))
     model.bits_axis(axes, (2, 3, 4, 6, 8))
     start = " ".join(lines)
     return style.picture(fig, alt=f"Still of the explorer. {result.setting}: {said}. “{start}”")

@@ -1,7 +1,9 @@
 """Notebook 09's tables, pictures and explorer: they say what was measured, and compute it once."""
 
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from quantlab.show import html, model, model_explorer
 from quantlab.show.model import SETTINGS, Bench, Result, Setting
 
 EXACT = Result(Setting("16 bits", 16), 16.0, 20.0, 250, "Once upon a time there was a king.")
-ROWS = Result(Setting("GPTQ", 3), 3.11, 21.04, 200, "Once upon a time there was an old king.")
+ROWS = Result(Setting("GPTQ", 3), 3.11, 21.04, 200, "Once upon a time there was an old king.", 0.1)
 BROKEN = Result(Setting("absmax", 2), 2.05, 1451.3, 0, "Once upon a a a")
 NESTED = Result(Setting("NF4", 4, 64, True), 4.127, 20.2, 244, EXACT.text)
 RESULTS = [EXACT, NESTED, ROWS, BROKEN]
@@ -26,7 +28,7 @@ def bench(tiny, monkeypatch):
     """A bench that counts: the facts, two seconds each, are left out."""
     monkeypatch.setattr(model.lm.Model, "facts", lambda self: lm.Facts(("00000000",)))
     monkeypatch.setattr(model, "NEW_TOKENS", 4)
-    text = (_data.path("texts") / "evaluation.txt").read_text(encoding="utf-8")[:600]
+    text = (_data.path("texts") / "evaluation.txt").read_text(encoding="utf-8")[:3000]
     return Bench(tiny, text)
 
 
@@ -105,10 +107,10 @@ def test_progress_rises_from_0_to_1(bench):
 
 def test_the_table_has_a_row_per_result_with_its_numbers():
     lines = model.markdown(RESULTS).splitlines()
-    assert lines[2] == "| 16 bits | none | 16.00 | 20.0 | 250 |"
-    assert lines[3] == "| NF4 | 64, quantized | 4.13 | 20.2 | 244 |"
-    assert lines[4] == "| GPTQ, 3 bits | row | 3.11 | 21.0 | 200 |"
-    assert lines[5] == "| absmax, 2 bits | row | 2.05 | 1,451 | 0 |"
+    assert lines[2] == "| 16 bits | none | 16.00 | 20.0 | 0.0000 | 250 |"
+    assert lines[3] == "| NF4 | 64, quantized | 4.13 | 20.2 | 0.0000 | 244 |"
+    assert lines[4] == "| GPTQ, 3 bits | row | 3.11 | 21.0 | 0.1000 | 200 |"
+    assert lines[5] == "| absmax, 2 bits | row | 2.05 | 1,451 | 0.0000 | 0 |"
     assert len(lines) == 2 + len(RESULTS)
 
 
@@ -158,16 +160,28 @@ COSTS = {Q: 0.25, "model.layers.1.mlp.down_proj": -0.01}
 
 def test_the_cost_figure_tells_every_result_in_its_alt_text():
     alt = model.cost_figure(RESULTS, "Fewer bits cost more").alt
-    assert "GPTQ, 3 bits, one scale per row: 3.11 bits, 21.0, 200 facts" in alt
-    assert "1,451" in alt
+    assert "GPTQ, 3 bits, one scale per row: 3.11 bits, 0.1000, 200 facts" in alt
 
 
-def test_a_perplexity_above_the_picture_is_named_in_it():
-    from quantlab.show import style
+def test_a_difference_comes_with_its_standard_error():
+    one, other = (replace(ROWS, windows=w) for w in ((0.3, 0.5, 0.4), (0.2, 0.2, 0.2)))
+    mean, error = model.further(one, other)
+    assert mean == pytest.approx(0.2)
+    assert error == pytest.approx(0.1 / np.sqrt(3))  # differences 0.1, 0.3, 0.2
 
-    _, axes = style.figure(400, 300)
-    model.name_those_above(axes, RESULTS, model.limits(RESULTS)[1])
-    assert axes.texts[0].get_text() == "above the picture:\nabsmax, 2 bits: 1,451"
+
+def test_a_result_does_not_differ_from_itself(bench):
+    result = bench.result(Setting("absmax", 3))
+    assert model.further(result, result) == (0.0, 0.0)
+    assert result.divergence == pytest.approx(
+        model.quantized(bench.model, result.setting).divergence(
+            bench.model, bench.text, stride=bench.model.window - 1
+        )
+    )
+
+
+def test_the_16_bit_model_diverges_from_nothing(bench):
+    assert bench.result(Setting("16 bits", 16)).divergence == 0
 
 
 def test_the_layer_figure_tells_every_layer_in_its_alt_text():
