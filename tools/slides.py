@@ -110,7 +110,9 @@ def columns(made):
         if cell.slide == "notes":
             slide.notes.append(cell)
         else:
-            slide.cells.append((_for_a_slide(cell), cell.slide == "fragment"))
+            # What answers a prediction comes on a click, if it does not have a slide of its own.
+            late = cell.slide == "fragment" or (cell.answers and slide.cells)
+            slide.cells.append((_for_a_slide(cell), bool(late)))
     return topics
 
 

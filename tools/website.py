@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 import slides
-from web import assets, notebooks
+from web import assets, cells, notebooks
 
 from quantlab.course import address, outline
 
@@ -68,6 +68,11 @@ def _write(path, template, **values):
 
 def _write_page(out, book, made, live, sections, around, books):
     addresses = _number_links(made)
+    cells.tuck_in(made)
+    answers = {}
+    for cell in made:
+        if cell.answers:
+            answers.setdefault(cell.answers, []).append(cells.on_paper(cell))
     _write(
         out / f"{book.stem}.html",
         "notebook.html",
@@ -79,6 +84,7 @@ def _write_page(out, book, made, live, sections, around, books):
         before=around[0],
         after=around[1],
         addresses=addresses,
+        answers=answers,
         solutions=[found for cell in made for found in SOLUTION.findall(cell.source)],
         has_math=any('class="katex' in cell.source for cell in made),
         colab=address.colab(f"{book.stem}.ipynb"),

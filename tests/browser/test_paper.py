@@ -40,8 +40,19 @@ def test_each_link_has_a_number_and_its_address_stands_at_the_end(paper):
 
 
 def test_solutions_stand_at_the_end(paper):
-    assert paper.locator("main > section h3").all_inner_texts() == ["4.1", "4.2", "4.3", "4.4"]
+    end = paper.locator("section.on-paper", has=paper.get_by_role("heading", name="Solutions"))
+    assert end.locator("h3").all_inner_texts() == ["4.1", "4.2", "4.3", "4.4"]
     assert not paper.locator(".cell details").filter(visible=True).count()
+
+
+def test_each_prediction_has_a_line_to_write_on_and_its_answer_at_the_end(paper):
+    asked = paper.locator("blockquote.predict").count()
+    lines = paper.locator(".guess").filter(visible=True).all_inner_texts()
+    assert lines == [f"{n}. My guess:" for n in range(1, asked + 1)]
+    end = paper.locator("section.on-paper", has=paper.get_by_role("heading", name="What happens"))
+    assert end.locator("h3").all_inner_texts() == [f"Guess {n}" for n in range(1, asked + 1)]
+    assert end.locator(".output").count() >= asked - 1
+    assert not paper.locator("details.answer").filter(visible=True).count()
 
 
 def test_no_figure_is_torn_apart(paper):

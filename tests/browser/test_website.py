@@ -30,6 +30,9 @@ def visit(open_page, address):
 
 def alive(page, number=0):
     """The live explorer with this number on the page, once it is there."""
+    page.evaluate(
+        "document.querySelectorAll('details.answer').forEach((one) => { one.open = true; })"
+    )
     place = page.locator(".explorer[data-live]").nth(number)
     place.scroll_into_view_if_needed()
     live = place.locator(".live")
@@ -55,6 +58,46 @@ def test_the_dark_pages_have_no_serious_fault_of_accessibility(name, visit):
             alive(page, number)
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert faults(page) == []
+
+
+def folded(page):
+    """(how many answers there are, how many of them are open)."""
+    return page.evaluate(
+        "[document.querySelectorAll('details.answer').length, "
+        "document.querySelectorAll('details.answer[open]').length]"
+    )
+
+
+@pytest.mark.parametrize("name", stems())
+def test_what_answers_a_prediction_is_closed_until_it_is_asked_for(name, visit):
+    page = visit(name)
+    asked = page.locator("blockquote.predict").count()
+    total, shown = folded(page)
+    assert asked >= 3 and total >= asked and shown == 0
+    # What stands under a question before its answer is opened: code, and no output.
+    under = page.locator(".cell:has(blockquote.predict) + .cell > .output").count()
+    assert under == 0
+
+
+def test_one_key_and_one_button_open_all_answers_and_close_them(visit):
+    page = visit(stems()[3])
+    total, _ = folded(page)
+    page.keyboard.press("o")
+    assert folded(page) == [total, total]
+    page.locator("#answers[aria-pressed=true]").click()
+    assert folded(page) == [total, 0]
+    page.locator("#answers").click()
+    assert folded(page) == [total, total]
+
+
+def test_a_single_answer_opens_by_key_and_has_what_is_said_about_it(visit):
+    page = visit(stems()[0])
+    answer = page.locator("details.answer").first
+    answer.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert folded(page)[1] == 1
+    assert answer.locator(".output").first.is_visible()
+    assert "Each further bit doubles" in answer.inner_text()
 
 
 def test_the_theme_that_was_chosen_stays(visit):

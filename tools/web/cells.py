@@ -8,8 +8,10 @@ import html
 import re
 import struct
 from dataclasses import dataclass, field
+from itertools import pairwise
 from urllib.parse import urlsplit
 
+import predictions
 from nbconvert.filters import strip_ansi
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments import highlight
@@ -34,6 +36,8 @@ class Cell:
     tags: frozenset = frozenset()
     slide: str = ""  # the slide type, as Jupyter names them
     explorer: str = ""  # the title of the explorer that it shows
+    answers: int = 0  # the number of the prediction that its outputs answer; 0 if they answer none
+    explained: str = ""  # HTML: what is said about that answer, shown with it
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,38 @@ def render(notebook):
     """Return (cells, pictures) of one `Notebook`."""
     pictures = []
     cells = [_cell(notebook, node, pictures) for node in notebook.node.cells]
+    number = 0
+    for place in predictions.answers_of(notebook.node):
+        number += cells[place - 1].kind == "markdown"
+        cells[place].answers = number
     maths.typeset(cells)
     return cells, pictures
+
+
+def tuck_in(cells):
+    """Move what is said about an answer into the cell that gives it, so that both can be folded.
+
+    That is the prose right after it, up to the next heading or prediction. cells: from `render`;
+    they are changed in place.
+    """
+    for answer, after in pairwise(cells):
+        if answer.answers and after.kind == "markdown":
+            said, rest = _before_the_next_topic(after.source)
+            answer.explained, after.source = said, rest
+
+
+def _before_the_next_topic(source):
+    found = re.search(r'<h[1-6][ >]|<blockquote class="predict"', source)
+    at = found.start() if found else len(source)
+    leads_on = re.search(r"<p>(?:(?!<p>).)*:</p>\s*$", source[:at], re.DOTALL)
+    at = leads_on.start() if leads_on else at  # "The same in quantlab:" belongs to the next cell
+    return source[:at], source[at:]
+
+
+def on_paper(cell):
+    """Return a cell's outputs, and what is said about them, as they are printed: no explorer."""
+    outputs = (re.sub(r"data-(live|explorer=\"[^\"]*\") ?", "", output) for output in cell.outputs)
+    return "".join(outputs) + cell.explained
 
 
 def slug(text):

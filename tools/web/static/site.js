@@ -3,6 +3,25 @@
 
 document.querySelector("#theme").addEventListener("click", window.switchTheme);
 
+// What answers a prediction is closed until it is asked for, one by one or all at once.
+const answers = [...document.querySelectorAll("details.answer")];
+const openAll = document.querySelector("#answers");
+
+function setAnswers(open) {
+  for (const answer of answers) answer.open = open;
+}
+
+function noteAnswers() {
+  const all = answers.every((answer) => answer.open);
+  openAll.setAttribute("aria-pressed", String(all));
+  openAll.firstChild.data = all ? "Close all answers " : "Open all answers ";
+}
+
+if (openAll) {
+  openAll.addEventListener("click", () => setAnswers(openAll.getAttribute("aria-pressed") !== "true"));
+  for (const answer of answers) answer.addEventListener("toggle", noteAnswers);
+}
+
 // A box that scrolls sideways must take the focus, or the keyboard could not scroll it.
 const reachable = new ResizeObserver((entries) => {
   for (const { target } of entries) {
@@ -87,8 +106,10 @@ dialog.querySelector("button").addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 document.addEventListener("keydown", (event) => {
   const typing = /^(input|textarea|select)$/i.test(document.activeElement.tagName);
-  if (event.key === "/" && !typing && !dialog.open && !event.target.closest(".explorer")) {
+  if (typing || dialog.open || event.target.closest(".explorer")) return;
+  if (event.key === "/") {
     event.preventDefault();
     openSearch();
   }
+  if (event.key.toLowerCase() === "o" && openAll && !event.ctrlKey && !event.metaKey && !event.altKey) openAll.click();
 });
