@@ -127,8 +127,6 @@ EXERCISES = {
                 "1001 numbers from -3 to 5, how many different values come back",
                 "8 bits are 256 codes: did you round to whole codes, and use all of them?",
             ),
-            _few(5, 6),
-            _few(-6, -5),
             Property(
                 (np.array([-1.0, 0.0, 2.3]),),
                 lambda back: np.asarray(back)[1] == 0,
@@ -136,6 +134,8 @@ EXERCISES = {
                 "zero in [-1.0, 0.0, 2.3]",
                 "round the zero-point to a whole code before you use it.",
             ),
+            _few(5, 6),
+            _few(-6, -5),
             look_at="what does your range start from? Zero has to be inside it.",
         ),
         learned="you never lose more than half a step: that is the bound that every later "
