@@ -187,7 +187,7 @@ def _matrices(found, number):
     step, rows = found.steps[number], range(len(found.w))
     yield from _name(STANDS, 2, "W as it stands", "")
     yield from _name(CODES, 2, "codes", "")
-    yield from _name(INVERSE, 1, "inverse", "Hessian")
+    yield from _name(INVERSE, 1, "row of", "the factor")
     yield from _name(ADDED, 2, "added to the", "rows below")
     for i in rows:
         yield Text(8, _middle(i), f"row {i + 1}", bold=i == step.row)
@@ -263,7 +263,7 @@ def _arithmetic(found, number):
     last = step.row == len(found.w) - 1
     says = "Nothing is left below: what this row lost stays lost."
     if not last:
-        says = "Each row below gets −error × its own number in the inverse Hessian’s row."
+        says = "Each row below gets −error × its own number in this row of the factor."
     yield Text(8, TABLE + 86, says, role="quiet", key="says")
     done = found.steps[: number + 1]
     flips = sum(int((s.codes != found.nearest[s.row]).sum()) for s in done)
