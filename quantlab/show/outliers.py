@@ -217,7 +217,7 @@ def columns(cases, threshold, title, alt=None):
 
 
 def bars(axes, maxima, threshold):
-    """Draw the largest magnitude of each column on `axes`; those that reach the threshold in orange."""
+    """Draw the largest magnitude of each column on `axes`; orange from the threshold on."""
     places = np.arange(maxima.size)
     apart = maxima >= threshold
     width = 0.9 if maxima.size < 200 else 1

@@ -40,9 +40,7 @@ def test_the_cell_installs_from_the_public_address_and_from_none_while_there_is_
 
 
 @pytest.mark.parametrize("place", ["", "drive/MyDrive/", "drive/MyDrive/Colab Notebooks/"])
-def test_on_colab_a_copy_of_the_course_is_the_first_choice(
-    tmp_path, place, repository
-):
+def test_on_colab_a_copy_of_the_course_is_the_first_choice(tmp_path, place, repository):
     (tmp_path / place / "quantlab-main" / "quantlab" / "course").mkdir(parents=True)
     assert _asked_of_pip(tmp_path) == f"'{tmp_path}/{place}quantlab-main/quantlab/course/../..'"
 
