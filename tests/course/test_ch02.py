@@ -53,6 +53,9 @@ RIGHT = {
 WRONG = [
     ("2.1", "101.1011", "read downwards"),
     ("2.1", "1011101", "where does the point stand"),
+    ("2.1", "101,1101", "not as a comma"),
+    ("2.1", "0b101.1101", "without the 0b"),
+    ("2.1", "5.8125", "base ten"),
     ("2.1", 5.8125, "between quotes"),
     ("2.1", 101.1101, "between quotes"),
     ("2.1", "101.111", "1/16"),

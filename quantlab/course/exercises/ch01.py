@@ -76,6 +76,7 @@ EXERCISES = {
             _halves(255),
             look_at="a half of 8 to 15 has a first bit of 1: take 16 off.",
         ),
-        learned="this is how every weight of a 4-bit model is read, millions of times per token.",
+        learned="4-bit weights are stored like this, two to a byte. Which half comes first, and "
+        "whether it has a sign, is up to the format.",
     ),
 }

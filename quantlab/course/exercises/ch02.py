@@ -31,6 +31,9 @@ _IN_BASE_TWO = value(
     mistakes=(
         ("101.1011", "the digits after the point are read downwards, in the order they came."),
         ("1011101", "the digits are right; where does the point stand?"),
+        ("101,1101", "the digits are right; write the point as a point, not as a comma."),
+        ("0b101.1101", "the digits alone, without the 0b."),
+        ("5.8125", "that is the number in base ten; its digits in base two are asked for."),
         (5.8125, "that is the number; its digits in base two are asked for, between quotes."),
         (101.1101, "these are the digits of a number in base ten: put them between quotes."),
     ),
@@ -40,7 +43,8 @@ _IN_BASE_TWO = value(
 def _in_base_two(answer):
     """Zeros in front and behind the last digit change nothing: 0101.11010 is right too."""
     text = answer.strip() if isinstance(answer, str) else answer
-    return _IN_BASE_TWO(text.strip("0") if isinstance(text, str) and "." in text else text)
+    plain = isinstance(text, str) and "." in text and set(text) <= set("01.")
+    return _IN_BASE_TWO(text.strip("0") if plain else text)
 
 
 EXERCISES = {
