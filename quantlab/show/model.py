@@ -266,7 +266,7 @@ def cost_figure(results, title):
     """
     fig, (left, right) = style.figure(style.WIDEST, 480, columns=2)
     fig.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
-    left.set(ylabel="divergence, nats per token (lower is better)", yscale="log")
+    left.set(ylabel="divergence, nats per token", yscale="log")
     right.set(ylabel="facts right, of 256", ylim=(-6, 262))
     for key, line in _lines(results).items():
         marker, color = LOOKS[key[0]]
