@@ -63,7 +63,7 @@ def difference(before, after):
     change, rise = after.bytes - before.bytes, after.perplexity - before.perplexity
     return (
         f"bytes       {before.bytes:>10,} -> {after.bytes:>10,}  ({change:+,})\n"
-        f"perplexity  {before.perplexity:>10.2f} -> {after.perplexity:>10.2f}  ({rise:+.2f})"
+        f"perplexity  {before.perplexity:>10.2f} -> {after.perplexity:>10.2f}  ({rise:+z.2f})"
     )
 
 
@@ -76,7 +76,7 @@ def table(loads):
             f"{load.bytes:,}",
             f"{load.bytes / first.bytes:.1%}",
             f"{load.perplexity:.2f}",
-            f"{load.perplexity / first.perplexity - 1:+.2%}",
+            f"{load.perplexity / first.perplexity - 1:+z.2%}",
         ]
         for load in loads
     ]
@@ -119,7 +119,7 @@ def face(load, first):
         [
             "perplexity",
             f"{load.perplexity:.2f}",
-            f"{load.perplexity / first.perplexity - 1:+.2%} against 16 bits",
+            f"{load.perplexity / first.perplexity - 1:+z.2%} against 16 bits",
         ],
     ]
     note = "black: kept in 16 bits; grey: linear layers; pale: their scales"

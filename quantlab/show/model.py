@@ -59,7 +59,7 @@ class Result:
     """What a setting costs. bits: per weight of the linear layers, scales included. facts: of 256.
 
     text: the prompt and its greedy continuation. divergence: from the 16-bit model, in nats per
-    token. windows: the divergence of each piece of the text.
+    token. windows: (divergence in nats, tokens) of each piece of the text.
     """
 
     setting: Setting
@@ -68,7 +68,7 @@ class Result:
     facts: int
     text: str
     divergence: float = 0.0
-    windows: tuple[float, ...] = ()
+    windows: tuple[tuple[float, int], ...] = ()
 
 
 #: The settings of the notebook's table: widest first, and within a width by method.
@@ -137,7 +137,7 @@ def measure(model, setting, text, prompt, progress=None):
     bits = 16.0 if setting.method == "16 bits" else small.bits_per_weight
     tell(1.0, "done")
     far = float(nats.sum() / tokens.sum())
-    return Result(setting, bits, perplexity, facts, written, far, tuple(nats / tokens))
+    return Result(setting, bits, perplexity, facts, written, far, tuple(pieces))
 
 
 def further(one, other):
@@ -145,11 +145,16 @@ def further(one, other):
 
     Both in nats per token, from the differences of two `Result`s window by window: what makes a
     window hard is in both of them and drops out. Within two standard errors of 0 no difference is
-    seen. Source: the paired comparison of any textbook of statistics.
+    seen. Windows count by their tokens: the last may be short. Source: Cochran 1977, Sampling
+    Techniques, section 6.4, the ratio of two sums.
     """
-    apart = np.subtract(one.windows, other.windows)
-    error = apart.std(ddof=1) / np.sqrt(apart.size) if apart.size > 1 else np.inf
-    return float(apart.mean()), float(error)
+    (ours, tokens), (theirs, _) = (np.array(r.windows).T for r in (one, other))
+    apart = ours - theirs
+    mean = apart.sum() / tokens.sum()
+    if apart.size < 2:
+        return float(mean), np.inf
+    spread = np.sum((apart - mean * tokens) ** 2) * apart.size / (apart.size - 1)
+    return float(mean), float(np.sqrt(spread) / tokens.sum())
 
 
 class Bench:
@@ -267,6 +272,7 @@ def cost_figure(results, title):
     fig, (left, right) = style.figure(style.WIDEST, 480, columns=2)
     fig.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
     left.set(ylabel="divergence, nats per token", yscale="log")
+    left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     right.set(ylabel="facts right, of 256", ylim=(-6, 262))
     for key, line in _lines(results).items():
         marker, color = LOOKS[key[0]]
@@ -277,12 +283,12 @@ def cost_figure(results, title):
         label = key[0] if key[0] in FIXED else f"{key[0]}, {'rows' if key[1] else 'groups of 64'}"
         bits = [r.bits for r in line]
         if key[0] != "16 bits":
-            left.plot(bits, [height(r) for r in line], label=label, **look)
-        right.plot(bits, [r.facts for r in line], **look)
+            left.plot(bits, [height(r) for r in line], **look)
+        right.plot(bits, [r.facts for r in line], label=label, **look)
     for axes, ticks in ((left, (2, 3, 4, 6, 8)), (right, (2, 3, 4, 6, 8, 16))):
         bits_axis(axes, ticks)
         axes.grid(axis="y", lw=0.8)
-    fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    fig.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     said = "; ".join(
         f"{r.setting}: {r.bits:.2f} bits, {r.divergence:.4f}, {r.facts} facts" for r in results
     )
@@ -328,7 +334,7 @@ def short(name):
 def layer_figure(costs, title):
     """Return the picture of what each layer costs alone: a row per block, a column per kind.
 
-    costs: {name of a layer of a Llama: perplexity lost}. title: the message, a sentence.
+    costs: {name of a layer of a Llama: divergence in nats}. title: the message, a sentence.
     """
     blocks = 1 + max(int(name.split(".")[2]) for name in costs)
     grid = np.full((blocks, len(KINDS)), np.nan)
@@ -340,9 +346,9 @@ def layer_figure(costs, title):
     worst = np.nanmax(grid)
     for i, j in np.argwhere(np.isfinite(grid)):
         cost = grid[i, j]
-        color = _tint(max(cost, 0) / worst)
+        color = _tint(cost / worst)
         axes.add_patch(_cell(j, i, color))
-        text = f"{cost:+.2f}".replace("-", "−")
+        text = f"{cost:.3f}"
         axes.text(j + 0.48, i + 0.48, text, ha="center", va="center", color=style.contrast(color))
     axes.set(xlim=(0, len(KINDS)), ylim=(blocks, 0))
     axes.set_xticks(np.arange(len(KINDS)) + 0.48, [k.removesuffix("_proj") for k in KINDS])
@@ -350,8 +356,8 @@ def layer_figure(costs, title):
     axes.tick_params(length=0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
-    said = ", ".join(f"{short(name)} {cost:+.2f}" for name, cost in costs.items())
-    return style.picture(fig, alt=f"{title}. Perplexity lost: {said}.")
+    said = ", ".join(f"{short(name)} {cost:.3f}" for name, cost in costs.items())
+    return style.picture(fig, alt=f"{title}. Divergence, nats per token: {said}.")
 
 
 def _cell(x, y, color):

@@ -13,9 +13,9 @@ import numpy as np
 from quantlab.show import html, model, style
 from quantlab.show.explorer import Explorer
 
-#: What shares a scale in the explorer -> weights. 0 is a row: a slider has no option None.
 LOW, HIGH = 5e-5, 8  # nats per token that the picture spans
 MARKS = (0.0001, 0.001, 0.01, 0.1, 1)
+#: What shares a scale in the explorer -> weights. 0 is a row: a slider has no option None.
 GROUPS = {"whole row": 0, "128": 128, "64": 64, "32": 32, "16": 16}
 
 
@@ -192,6 +192,7 @@ def still(result, reference, bench):
     axes.plot(result.bits, far, "o", color=style.INK, ms=8)
     axes.plot(result.bits, far, "o", mfc="none", mec=style.ERROR, mew=2.5, ms=16)
     axes.set(ylabel="divergence, nats per token", yscale="log", ylim=(LOW, HIGH))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     model.bits_axis(axes, (2, 3, 4, 6, 8))
     start = " ".join(lines)
     return style.picture(fig, alt=f"Still of the explorer. {result.setting}: {said}. “{start}”")

@@ -155,7 +155,7 @@ def test_a_figure_is_the_same_bytes_each_time(draw):
 
 
 Q = "model.layers.0.self_attn.q_proj"
-COSTS = {Q: 0.25, "model.layers.1.mlp.down_proj": -0.01}
+COSTS = {Q: 0.25, "model.layers.1.mlp.down_proj": 0.01}
 
 
 def test_the_cost_figure_tells_every_result_in_its_alt_text():
@@ -164,10 +164,18 @@ def test_the_cost_figure_tells_every_result_in_its_alt_text():
 
 
 def test_a_difference_comes_with_its_standard_error():
-    one, other = (replace(ROWS, windows=w) for w in ((0.3, 0.5, 0.4), (0.2, 0.2, 0.2)))
+    nats = (3.0, 5.0, 4.0), (2.0, 2.0, 2.0)
+    one, other = (replace(ROWS, windows=tuple((n, 10) for n in of)) for of in nats)
     mean, error = model.further(one, other)
     assert mean == pytest.approx(0.2)
     assert error == pytest.approx(0.1 / np.sqrt(3))  # differences 0.1, 0.3, 0.2
+
+
+def test_a_short_window_counts_by_its_tokens(bench):
+    one, other = (bench.result(Setting("absmax", bits)) for bits in (3, 4))
+    assert len({tokens for _, tokens in one.windows}) > 1
+    mean, _ = model.further(one, other)
+    assert mean == pytest.approx(one.divergence - other.divergence)
 
 
 def test_a_result_does_not_differ_from_itself(bench):
@@ -186,7 +194,7 @@ def test_the_16_bit_model_diverges_from_nothing(bench):
 
 def test_the_layer_figure_tells_every_layer_in_its_alt_text():
     alt = model.layer_figure(COSTS, "One layer costs most").alt
-    assert "q_proj of block 0 +0.25, down_proj of block 1 -0.01" in alt
+    assert "q_proj of block 0 0.250, down_proj of block 1 0.010" in alt
 
 
 def test_nf4_stays_at_4_bits_and_64_weights_and_says_so():
