@@ -133,9 +133,9 @@ def test_setting_the_address_changes_one_line_of_pyproject(tmp_path):
     path = tmp_path / "pyproject.toml"
     shutil.copy(ROOT / "pyproject.toml", path)
     before = path.read_text().splitlines()
-    badges.set_address("https://github.com/me/quantlab.git", path)
+    badges.set_address("https://github.com/not-yet/elsewhere.git", path)
     changed = [(a, b) for a, b in zip(before, path.read_text().splitlines(), strict=True) if a != b]
-    assert [new for _, new in changed] == ['Repository = "https://github.com/me/quantlab"']
+    assert [new for _, new in changed] == ['Repository = "https://github.com/not-yet/elsewhere"']
 
 
 @pytest.mark.parametrize(

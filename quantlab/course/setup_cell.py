@@ -16,7 +16,7 @@ from glob import glob
 if "google.colab" in sys.modules:  # first choice: a copy in /content or in Drive
     places = ("", "drive/MyDrive/", "drive/MyDrive/*/")
     copies = [c for p in places for c in glob(f"/content/{{p}}*/quantlab/course")]
-    source = repr(copies[0] + "/../..") if copies else "{source}"
+{line}    source = repr(copies[0] + "/../..") if copies else {address}
     !pip install -q --no-deps bitsandbytes {{source}}
 try:
     from quantlab import course
@@ -34,8 +34,9 @@ _FOR_MODELS = ("torch", "transformers", "accelerate", "bitsandbytes")
 def cell_text():
     """Return the text of the set-up cell, with the course's public address in it, if it has one."""
     if address.is_set():
-        return _TEXT.format(unset="", source=f"git+{address.repository()}").rstrip("\n")
-    return _TEXT.format(unset=_UNSET, source="").rstrip("\n")
+        line = f'    address = "git+{address.repository()}"\n'
+        return _TEXT.format(unset="", line=line, address="address").rstrip("\n")
+    return _TEXT.format(unset=_UNSET, line="", address='""').rstrip("\n")
 
 
 class SetupError(Exception):

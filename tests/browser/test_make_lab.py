@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools")]
+
+import start_lab  # noqa: E402
+
 START = ROOT / "tools" / "start_lab.py"
 BIN = ROOT / ".venv" / "bin"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/lab/tree/00_why_quantize\.ipynb\?token=\w+")
@@ -64,9 +68,22 @@ class Started:
         raise AssertionError(f"make lab did not come up:\n{self.log.read_text()[-3000:]}")
 
     def stop(self):
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
+        """Stop it as a terminal that closes does; by force if it doesn't stop within 30 s."""
+        if self.process.poll() is not None:
+            return
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
             self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(30)
+            raise
+
+
+_IDLE = """() => {
+  const kernels = [...document.querySelectorAll(".jp-Notebook-ExecutionIndicator")];
+  return kernels.some((one) => one.dataset.status === "idle");
+}"""
 
 
 def _answers(address):
@@ -100,16 +117,46 @@ def started(home):
         one.stop()
 
 
-def test_started_as_whoever_runs_this_it_opens_notebook_00(started, chromium):
-    address = started().address()
+def kernels(home):
+    """The process numbers of the kernels whose files stand below this home."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = place.read_bytes().decode(errors="replace")
+        except OSError:  # it ended meanwhile
+            continue
+        if "ipykernel" in words and str(home) in words:
+            found.append(int(place.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are listed in /proc")
+@pytest.mark.parametrize("who", ["whoever runs this", "a user"])
+def test_it_opens_notebook_00_and_leaves_no_kernel_behind(who, started, home, chromium):
+    running = started(*(_as_user(home) if who == "a user" else ()))
     page = chromium.new_page()
-    page.goto(address)
+    page.goto(running.address())
     page.get_by_role("heading", name="0 · Why quantize?").wait_for(timeout=90_000)
+    # JupyterLab may hang if it is stopped while a kernel starts.
+    page.wait_for_function(_IDLE, timeout=90_000)
+    assert len(kernels(home)) == 1
     page.close()
+    running.stop()
+    deadline = time.monotonic() + 30
+    while kernels(home) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert kernels(home) == []
 
 
-def test_started_by_a_user_it_serves_notebook_00(started, home):
-    assert _answers(started(*_as_user(home)).address())
+def test_without_a_wish_the_next_free_port_is_taken_and_named(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        usual = taken.getsockname()[1]
+        monkeypatch.setattr(start_lab, "USUAL", usual)
+        port, words = start_lab.choose(None)
+    assert usual < port < usual + start_lab.TRIES
+    assert words == f"Port {usual} is taken: JupyterLab listens on {port} instead."
 
 
 def test_without_its_token_nobody_gets_in(started):

@@ -78,6 +78,22 @@ def test_nothing_on_a_slide_is_cut_off_or_too_small(stem, show):
     assert [s["name"] for s in slides if s["empty"]] == []
 
 
+# The questions that have an output after them on the same slide, without a click between.
+_TOGETHER = """() => Reveal.getSlides().filter((slide) => {
+  const asked = slide.querySelector("blockquote.predict");
+  const shown = [...slide.querySelectorAll(".output, .explorer")];
+  return asked && shown.some((one) => !one.closest(".fragment")
+    && asked.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING);
+}).map((slide) => slide.dataset.cell)"""
+
+
+@pytest.mark.parametrize("stem", stems())
+def test_no_question_is_on_the_screen_together_with_its_answer(stem, show):
+    page = show(stem)
+    assert page.locator("blockquote.predict").count() >= 3
+    assert page.evaluate(_TOGETHER) == []
+
+
 @pytest.mark.parametrize("stem", stems())
 def test_on_a_phone_a_deck_is_a_page_that_fits(stem, show):
     page = show(stem, viewport=PHONE)

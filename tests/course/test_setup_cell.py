@@ -14,12 +14,6 @@ ROOT = Path(__file__).parents[2]
 LEFT_ALONE = ("numpy", "torch", "ipywidgets", "matplotlib")
 
 
-def test_the_cell_is_at_most_16_lines_of_88_columns():
-    lines = setup_cell.cell_text().splitlines()
-    assert len(lines) <= 16
-    assert max(map(len, lines)) <= 88
-
-
 PUBLIC = "https://github.com/someone/quantlab"
 
 
@@ -30,6 +24,12 @@ NONE_YET = f"https://github.com/{address.NOBODY}/quantlab"
 def repository(request, monkeypatch):
     monkeypatch.setattr(address, "repository", lambda: request.param)
     return request.param
+
+
+def test_the_cell_is_at_most_16_lines_of_88_columns(repository):
+    lines = setup_cell.cell_text().splitlines()
+    assert len(lines) <= 16
+    assert max(map(len, lines)) <= 88
 
 
 def test_the_cell_installs_from_the_public_address_and_from_none_while_there_is_none(repository):
