@@ -40,6 +40,7 @@ def test_answers_are_closed_and_one_click_opens_one(course):
     assert len(ids) >= 3 and closed(course) == ids
     cell = output(course, ids[0])
     assert not cell.locator(".jp-OutputArea-output").filter(visible=True).count()
+    assert cell.locator(".jp-OutputPlaceholder").inner_text().strip() == ""  # no first line of it
     cell.locator(".jp-OutputPlaceholder").click()
     assert cell.locator(".jp-OutputArea-output").first.is_visible()
     assert closed(course) == ids[1:]
