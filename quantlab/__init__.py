@@ -1,6 +1,6 @@
 """quantlab: the numbers behind fitting a large language model in small memory.
 
-``import quantlab as ql`` gives the ground floor: NumPy only, no model and no plots.
+``import quantlab as ql`` gives the core: NumPy only, no model and no plots.
 ``from quantlab import lm`` is the model, ``from quantlab import show, course`` what people see.
 """
 

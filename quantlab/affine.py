@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import _fast
 from ._checks import finite_array, real_array, same_inner, whole
-from ._chunks import each, slabs, stretches
+from ._fast import affine as quick
 
 #: Bits that one scale takes in a stored model: GPTQ's and AWQ's files keep it in FP16.
 SCALE_BITS = 16
@@ -40,9 +41,7 @@ class Quantized:
         scale, zero = self.scale, self.zero_point
         if self.group_size is not None:
             scale, zero = np.expand_dims(scale, along), np.expand_dims(zero, along)
-        values = np.subtract(codes, zero, dtype=scale.dtype)
-        values *= scale
-        return values.reshape(self.codes.shape)
+        return ((codes - zero.astype(scale.dtype)) * scale).reshape(self.codes.shape)
 
     @property
     def bits_per_value(self):
@@ -61,23 +60,12 @@ class Grid(namedtuple("Grid", "low high scale inverse zero_point")):
 
     def encode(self, x):
         """Return the nearest code of each value, ties to the even multiple of the step."""
-        codes = _count(x, self.inverse)
-        codes += self.zero_point.astype(codes.dtype)
-        np.clip(codes, self.low, self.high, out=codes)
+        codes = np.clip(_count(x, self.inverse) + self.zero_point, self.low, self.high)
         return codes.astype(np.int8 if self.high < 128 else np.int16)
 
     def decode(self, codes):
         """Return the value of each code."""
         return (codes - self.zero_point.astype(self.scale.dtype)) * self.scale
-
-
-def extent(x, axis):
-    """Return the least and the largest values of `x` along `axis`, which is kept as 1."""
-    if axis < x.ndim - 1 or not x.flags.c_contiguous:
-        return x.min(axis=axis, keepdims=True), x.max(axis=axis, keepdims=True)
-    # Several times as fast: one walk along flat memory, where `min` starts anew in each row.
-    starts, shape = np.arange(0, x.size, x.shape[axis]), (*x.shape[:axis], 1)
-    return [f.reduceat(x.ravel(), starts).reshape(shape) for f in (np.minimum, np.maximum)]
 
 
 def absmax_grid(low_value, high_value, bits):
@@ -159,22 +147,7 @@ def quantized_matmul(qx, qw):
             raise ValueError(f"{name} needs axis=None or axis={axis} and no groups; got {got}")
     same_inner(qx.codes, qw.codes, "qx", "qw")
     x, w = (q.codes - q.zero_point.astype(np.int32) for q in (qx, qw))
-    return integer_matmul(x, w) * (qx.scale * qw.scale)
-
-
-def integer_matmul(x, w):
-    """Multiply codes exactly: float64 holds sums of two million products of 16-bit codes.
-
-    Fast because float32 does the same up to 2^24, that is for 1,040 columns of 8-bit codes at once.
-    """
-    peaks = [max(-int(codes.min()), int(codes.max()), 1) for codes in (x, w)]
-    columns = 2**24 // (peaks[0] * peaks[1])
-    if columns < 128:
-        return x.astype(np.float64) @ w.astype(np.float64)
-    total = np.zeros((len(x), w.shape[1]))
-    for part in stretches(x.shape[1], columns):
-        total += x[:, part].astype(np.float32) @ w[part].astype(np.float32)
-    return total
+    return quick.integer_matmul(x, w) * (qx.scale * qw.scale)
 
 
 def working_copy(x):
@@ -183,47 +156,20 @@ def working_copy(x):
 
 
 def _quantize(x, bits, axis, group_size, make_grid):
-    bits = whole("bits", bits, 2, 16)
-    x = real_array("x", x) if np.size(x) else finite_array("x", x)
+    bits, many = whole("bits", bits, 2, 16), _fast.pays(x)
+    x = real_array("x", x) if many else finite_array("x", x)  # many: checked as it is read
     axis, group_size = _check_axis(x, axis, group_size)
     parts, along = _split(x, axis, group_size)
-
-    def make(low, high):
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            finite_array("x", x)  # says where: NaN and infinity come through to the two ends
-        return make_grid(low, high, bits)
-
-    codes, scale, zero = _encode(parts, along, make, np.int8 if bits <= 8 else np.int16)
+    if many:
+        codes, scale, zero = quick.encode(x, parts, along, make_grid, bits, working_copy)
+    else:
+        parts = working_copy(parts)
+        ends = parts.min(along, keepdims=True), parts.max(along, keepdims=True)
+        grid = make_grid(*ends, bits)
+        codes, scale, zero = grid.encode(parts), grid.scale, grid.zero_point
     gone = () if group_size is None and axis is not None else along
     codes, scale, zero = codes.reshape(x.shape), scale.squeeze(gone), zero.squeeze(gone)
     return Quantized(codes, scale, zero, bits, make_grid is absmax_grid, axis, group_size)
-
-
-def _encode(x, axis, make_grid, kind):
-    """Return the codes, and the scales and zero-points of their groups, which lie along `axis`.
-
-    Fast because memory is read once: a piece that holds whole groups stays in the cache from its
-    least and largest values to the last rounding. Only groups that are cut are read a second time.
-    """
-    outer, pieces = slabs(x)
-    common, codes, groups = None, np.empty_like(x, kind), x.take([0], axis)
-    scale, zero = np.empty_like(working_copy(groups)), np.empty_like(groups, np.int16)
-    if axis == outer:
-        found = each(lambda piece: extent(working_copy(x[piece]), axis), pieces)
-        lows, highs = zip(*found, strict=True)
-        common = make_grid(np.minimum.reduce(lows), np.maximum.reduce(highs))
-
-    def encode(piece):
-        part = working_copy(x[piece])
-        grid, spot = (common, ()) if common else (make_grid(*extent(part, axis)), piece)
-        steps = _count(part, grid.inverse)
-        if grid.low != -grid.high:  # absmax codes need no clip; half a step at both ends adds up
-            steps += grid.zero_point.astype(steps.dtype)
-            np.clip(steps, grid.low, grid.high, out=steps)
-        codes[piece], scale[spot], zero[spot] = steps, grid.scale, grid.zero_point
-
-    each(encode, pieces)
-    return codes, scale, zero
 
 
 def _check_axis(x, axis, group_size):
@@ -251,27 +197,20 @@ def _split(x, axis, group_size):
 def _step(peak, levels, constant):
     """Return the step that puts `levels` of them on `peak`, and its inverse.
 
-    An all-zero group gets step 1. No step is below the smallest normal number: its inverse would
-    overflow. A `constant` has to come back exactly, and levels * (peak / levels) may miss its last
-    bit: then a step beside that one, or else one step as long as the constant, hits it.
+    A group of zeros gets step 1. No step is below the smallest normal number: its inverse would
+    overflow. levels * (peak / levels) may miss the last bit of a `constant`, which has to come back
+    exactly: then a step beside that one is taken, or else one as long as the constant.
     """
     kind, tiny = peak.dtype.type, np.finfo(peak.dtype).tiny
     scale = np.where(peak == 0, kind(1), np.maximum(peak / kind(levels), tiny))
     with np.errstate(divide="ignore", over="ignore"):
-        inverse = np.where(peak > levels * tiny, (1 / peak) * kind(levels), 1 / scale)
-        off = constant & (peak > 0) & (np.rint(peak * inverse) * scale != peak)
-        if not off.any():
-            return scale, inverse
-        for beside in (np.nextafter(scale, kind(0)), np.nextafter(scale, kind(np.inf))):
-            hit = off & (beside * levels == peak) & (peak > levels * tiny)
-            scale, off = np.where(hit, beside, scale), off & ~hit
-        return np.where(off, peak, scale), np.where(off, 1 / peak, inverse)
+        for other in (np.nextafter(scale, kind(0)), np.nextafter(scale, kind(np.inf)), peak):
+            scale = np.where(constant & (peak > 0) & (scale * levels != peak), other, scale)
+        regular = (scale != peak) & (peak > levels * tiny)
+        return scale, np.where(regular, (1 / peak) * kind(levels), 1 / scale)
 
 
 def _count(x, inverse):
     """Return x in steps, rounded half to even. A step without an inverse is as long as x itself."""
-    if np.isfinite(inverse).all():
-        steps = np.multiply(x, inverse)
-        return np.rint(steps, out=steps)
-    steps = np.rint(x * np.where(np.isfinite(inverse), inverse, 0))
-    return np.where(np.isfinite(inverse), steps, np.sign(x))
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(inverse), np.sign(x), np.rint(x * inverse))

@@ -13,11 +13,13 @@ from functools import cached_property
 
 import numpy as np
 
+from . import _fast
 from ._checks import finite_array, real_array, whole
-from ._chunks import CHUNK, each, stretches
-from ._torch_order import linspace, mean
+from ._fast import codebooks as quick
+from ._fast.torch_order import linspace, mean
 from .memory import bits_per_weight
 
+LEAST = np.float32(1e-38)  # the library divides by no smaller absmax
 NESTED_BLOCK = 256  # scales that share one scale of their own in double quantization
 
 
@@ -82,21 +84,12 @@ class Blockwise:
 
     def dequantize(self):
         """Return the values that the codes stand for, float32 in the original shape."""
-        table, count = self.codebook.values, int(np.prod(self.shape))
-        if self.codebook.bits == 4:  # fast: one look-up of 64 bits gives the two values of a byte
-            pairs = np.stack([np.repeat(table, 16), np.tile(table, 16)], axis=1)
-            table = pairs.view(np.uint64)[:, 0]
-        entries = np.empty(self.codes.size, table.dtype)
-        values, per_code = entries.view(np.float32), table.itemsize // 4
-
-        def decode(part):
-            own = slice(part.start // per_code, -(-part.stop // per_code))
-            table.take(self.codes[own], out=entries[own], mode="clip")
-            peaks = self.absmax[part.start // self.block_size : -(-part.stop // self.block_size)]
-            values[part] *= np.repeat(peaks, self.block_size)[: part.stop - part.start]
-
-        each(decode, stretches(count, _step(self.block_size)))
-        return values[:count].reshape(self.shape)
+        codebook, size, count = self.codebook, self.block_size, int(np.prod(self.shape))
+        if codebook.bits == 4 and count >= _fast.MANY:
+            values = quick.decode(self.codes, self.absmax, codebook, size, count)
+        else:
+            values = codebook.values[self.unpack().ravel()] * np.repeat(self.absmax, size)[:count]
+        return values.reshape(self.shape)
 
     def unpack(self):
         """Return the codes one to an element, uint8 in the original shape."""
@@ -132,8 +125,12 @@ def quantize_blockwise(x, codebook=None, block_size=64, double_quant=False):
     block_size = whole("block_size", block_size, 1)
     if double_quant and codebook.bits == 8:
         raise ValueError("double_quant goes with 4-bit codebooks; an 8-bit one is what it uses")
-    codes, absmax = _encode(x.ravel(), codebook, block_size)
-    if not (x.size and np.isfinite(absmax).all()):  # a maximum lets NaN and infinity through
+    if not _fast.pays(x) or codebook.bits == 8:
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            codes, absmax = _encode(finite_array("x", x).ravel(), codebook, block_size)
+    else:
+        codes, absmax = quick.encode(x.ravel(), codebook, block_size, LEAST)
+    if not np.isfinite(absmax).all():  # a maximum lets NaN and infinity through
         x = finite_array("x", x)
         raise ValueError(f"x must fit float32, got {x.flat[np.abs(x).argmax()]}")
     if not double_quant:
@@ -144,56 +141,35 @@ def quantize_blockwise(x, codebook=None, block_size=64, double_quant=False):
     return Blockwise(codes, absmax, codebook, block_size, x.shape, nested, offset)
 
 
-def _step(block_size):
-    """Return a number of values for a piece: whole blocks, and an even number for whole bytes."""
-    step = block_size * max(1, CHUNK // 2 // block_size)  # half: each is compared 15 times at once
-    return step * (1 + step % 2)
-
-
 def _encode(flat, codebook, block_size):
-    """Return the codes and the absmax, piece by piece: memory is read once and written once."""
-    absmax = np.empty(-(-flat.size // block_size), np.float32)
-    to_codes, per_code = (_codes_4bit, 2) if codebook.bits == 4 else (_codes_8bit, 1)
-    codes = np.empty(-(-flat.size // per_code), np.uint8)
-
-    @np.errstate(all="ignore")  # what is not finite is refused once the absmax are there
-    def encode(part):
-        values = flat[part].astype(np.float32, copy=False)
-        # Magnitudes sort as their bits do, and integers need no care for NaN: twice as fast.
-        bits = values.view(np.int32) & 0x7FFFFFFF
-        peaks = np.maximum.reduceat(bits, np.arange(0, bits.size, block_size)).view(np.float32)
-        own = slice(part.start // per_code, -(-part.stop // per_code))
-        codes[own] = to_codes(values, peaks, codebook, block_size)
-        absmax[part.start // block_size : -(-part.stop // block_size)] = peaks
-
-    each(encode, stretches(flat.size, _step(block_size)))
-    return codes, absmax
+    """Return the codes, 4-bit ones packed, and the absmax of the blocks."""
+    values = flat.astype(np.float32, copy=False)
+    absmax = np.maximum.reduceat(np.abs(values), np.arange(0, values.size, block_size))
+    if codebook.bits == 8:
+        return _bins(values, absmax, codebook, block_size), absmax
+    scaled = _scale(values, absmax, block_size)
+    codes = codebook.order[np.searchsorted(codebook.boundaries, scaled, side="left")]
+    if codes.size % 2:  # padded with a zero
+        codes = np.append(codes, codebook.order[np.searchsorted(codebook.boundaries, 0)])
+    return codes[::2] << 4 | codes[1::2], absmax
 
 
-def _codes_4bit(values, peaks, codebook, block_size):
-    """Count, for each scaled value, the boundaries below it, and pack: ``searchsorted`` in effect.
-
-    Fast because 15 comparisons have no branch; a search for each value has four to mispredict.
-    """
-    rest, least = values.size % block_size, np.float32(1e-38)
-    if rest:  # the library clamps, and keeps, a short last block's absmax
-        peaks[-1] = np.maximum(peaks[-1], least)
-    scaled = values * np.repeat(np.float32(1) / np.maximum(peaks, least), block_size)[: values.size]
-    if rest:  # and there it really divides: the last bit can differ
-        scaled[-rest:] = values[-rest:] / peaks[-1]
-    rank = (codebook.boundaries[:, None] < scaled).view(np.uint8).sum(axis=0, dtype=np.uint8)
-    if rank.size % 2:  # padded with a zero
-        rank = np.append(rank, np.uint8(np.count_nonzero(codebook.boundaries < 0)))
-    if np.any(np.diff(codebook.order) != 1):
-        rank = codebook.order.take(rank)
-    pairs = rank.view("<u2")  # two codes, the first in the low half; only the low byte is kept
-    return pairs << 4 | pairs >> 8
+def _scale(values, absmax, block_size):
+    """Return each value over its block's absmax, times 1/absmax as the library computes it."""
+    inverse = np.float32(1) / np.maximum(absmax, LEAST)
+    scaled = values * np.repeat(inverse, block_size)[: values.size]
+    rest = values.size % block_size
+    if rest:  # a short last block's absmax is clamped and kept, and there the library divides
+        absmax[-1] = max(absmax[-1], LEAST)
+        scaled[-rest:] = values[-rest:] / absmax[-1]
+    return scaled
 
 
-def _codes_8bit(values, peaks, codebook, block_size):
+def _bins(values, absmax, codebook, block_size):
     """Look values up in a table of 65,536 bins, as the library does on a CPU: not the nearest."""
     half, top = np.float32(0.5), np.float32(65535)
-    scaled = values * np.repeat(np.float32(1) / peaks, block_size)[: values.size]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = values * np.repeat(np.float32(1) / absmax, block_size)[: values.size]
     # 0 times infinity is NaN, which fmax turns into -1: an all-zero block gets code 0.
     scaled = np.minimum(np.fmax(scaled, np.float32(-1)), np.float32(1))
     return codebook.bins.take(((scaled + np.float32(1)) * half * top + half).astype(np.uint16))

@@ -10,8 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
+from . import _fast
 from ._checks import one_of, real_array, whole
-from ._chunks import CHUNK, each, stretches
+from ._fast import formats as quick
 
 #: What the largest codes mean. ieee: exponent all ones is infinity (mantissa 0) or NaN; finite
 #: numbers beyond the largest become infinity. nan: only all ones is NaN, there is no infinity
@@ -82,10 +83,15 @@ class MiniFloat:
         return top - reserved[self.specials]
 
     @property
-    def _nan_code(self):
+    def beyond_code(self):
+        """The code of what is too large: infinity, NaN or the largest number, as in `SPECIALS`."""
+        return self._max_code + (self.specials != "none")
+
+    @property
+    def nan_code(self):
+        """The code of NaN, or of minus zero where the format has none: as ml_dtypes answers."""
         if self.specials == "ieee":  # a quiet NaN: the top mantissa bit is set
             return self._max_code + 1 + (1 << (self.mantissa_bits - 1))
-        # A format without NaN has nothing to say for it; ml_dtypes answers with minus zero.
         return self._max_code + 1 if self.specials == "nan" else 1 << (self.width - 1)
 
     def encode(self, x):
@@ -99,61 +105,30 @@ class MiniFloat:
         ('0x4d0f', [126, 126, 127])
         """
         x = real_array("x", x)
-        kind, flat, codes = self._source(x), x.ravel(), np.empty(x.size, self.dtype)
-
-        def encode(part):
-            codes[part] = self._encode(flat[part].astype(kind, copy=False))
-
-        each(encode, stretches(x.size, CHUNK))
-        return codes.reshape(x.shape)[()]
+        if x.dtype.itemsize > 8:
+            raise TypeError(f"x must be float64 or narrower, got {x.dtype}")
+        if _fast.pays(x):
+            return quick.encode(self, x)
+        with np.errstate(invalid="ignore"):  # a signalling NaN says so when it is cast
+            return self._encode(x.astype(np.float64))
 
     def _encode(self, x):
-        """Return the codes of a flat float array: its bits, rounded and shifted as whole numbers.
+        """Find the power of two below x, count steps of its mantissa, and limit the count.
 
-        Fast because every value takes the same steps in the same memory, without a branch: it is
-        rounded both as a normal number and as a subnormal one, and the larger result is right.
+        A count that reaches the next power of two needs no care: its carry is the right exponent.
         """
-        digits, bits = np.finfo(x.dtype).nmant, x.view(f"i{x.itemsize}")
-        code, other, small = np.empty((3, x.size), bits.dtype)
-        shift = digits - self.mantissa_bits
-        rebias = (np.finfo(x.dtype).maxexp - 1 - self.bias) << digits
-        np.bitwise_and(bits, np.iinfo(bits.dtype).max, out=code)
-        beyond = self._max_code + (self.specials != "none")  # infinity, NaN or the largest number
-        limit, infinity = (beyond << shift) + rebias, x.dtype.type(np.inf).view(bits.dtype)
-        special = code.max() > min(limit, infinity - 1)
-        if special:
-            np.clip(code, 0, min(limit, infinity), out=code)
-        if rebias:
-            self._round_subnormals(code.view(x.dtype), small.view(x.dtype))
-            code -= rebias
-        if shift:  # half to even: add just under half, and 1 more if the code would be odd
-            np.right_shift(code, shift, out=other)
-            other &= 1
-            code += other
-            code += 2 ** (shift - 1) - 1
-            code >>= shift
-        if rebias:
-            np.maximum(code, small, out=code)
-        return self._with_sign(x, code, other, beyond if special else None)
-
-    def _round_subnormals(self, magnitude, out):
-        """Count smallest subnormals: beside a number whose last place is one, a sum is rounded."""
-        anchor = np.array(self.smallest_subnormal * 2.0 ** np.finfo(out.dtype).nmant, out.dtype)
-        np.clip(magnitude, 0, out.dtype.type(self.smallest_normal), out=out)
-        out += anchor
-        bits = out.view(f"i{out.itemsize}")
-        bits -= anchor.view(bits.dtype)
-
-    def _with_sign(self, x, code, other, beyond):
-        code, sign, source = (array.view(f"u{x.itemsize}") for array in (code, other, x))
-        np.right_shift(source, 8 * x.itemsize - 1, out=sign)
-        sign <<= self.width - 1
-        code |= sign
-        if beyond is not None:
-            infinite, nan = np.isinf(x), np.isnan(x)
-            code[infinite] = sign[infinite] | beyond
-            code[nan] = sign[nan] ^ self._nan_code
-        return code
+        finite = np.isfinite(x)
+        magnitude = np.where(finite, np.abs(x), 0)
+        normal = magnitude >= self.smallest_normal
+        exponent = np.where(normal, np.frexp(magnitude)[1] - 1, 1 - self.bias)
+        base = (exponent + self.bias - 1).astype(np.int64) << self.mantissa_bits
+        odd = base % 2  # without mantissa bits an odd base turns round which count is even
+        steps = np.rint(np.ldexp(magnitude, self.mantissa_bits - exponent) - odd) + odd
+        codes = np.minimum(base + steps.astype(np.int64), self.beyond_code)
+        codes = np.where(finite, codes, self.beyond_code).astype(np.uint64)
+        sign = np.signbit(x).astype(np.uint64) << np.uint64(self.width - 1)
+        nan = sign ^ np.uint64(self.nan_code)
+        return np.where(np.isnan(x), nan, sign | codes).astype(self.dtype)[()]
 
     def decode(self, codes):
         """Return the exact values of `codes` as float64, in the same shape.
@@ -219,14 +194,6 @@ class MiniFloat:
         if self.width > 16:
             raise ValueError(f"{self.name} has 2^{self.width} codes; only up to 2^16 are listed")
         return np.unique(self._table[np.isfinite(self._table)]) + 0.0
-
-    def _source(self, x):
-        """Return the type whose bits are rounded: float32 where it holds x and the format."""
-        narrow = x.dtype.itemsize <= 4 and self.exponent_bits <= 8 and -100 <= self.bias <= 127
-        if x.dtype.itemsize > 8:
-            raise TypeError(f"x must be float64 or narrower, got {x.dtype}")
-        exact = self.mantissa_bits < 23 or (self.mantissa_bits, self.bias) == (23, 127)
-        return np.float32 if narrow and exact else np.float64
 
     @cached_property
     def _table(self):  # the values of all codes, up to 16 bits: reading a table beats arithmetic

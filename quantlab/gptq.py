@@ -5,15 +5,12 @@ Source: Frantar et al. 2022, GPTQ, sections 3 and 4 and algorithm 1.
 """
 
 from collections import namedtuple
-from itertools import combinations_with_replacement
 
 import numpy as np
 
 from ._checks import matrix, positive, whole
-from ._chunks import stretches
-from .affine import Quantized, absmax_grid, extent, working_copy, zero_point_grid
-
-BLOCK = 32  # rows updated one by one; all further rows get their updates in matrix products
+from ._fast import gptq as quick
+from .affine import Quantized, absmax_grid, working_copy, zero_point_grid
 
 GptqStep = namedtuple(
     "GptqStep", "row weights codes quantized error inverse_row compensation after loss"
@@ -73,13 +70,25 @@ def quantize_gptq(
     """
     plan = _Plan(w, hessian, bits, group_size, damping, act_order, symmetric, static_groups)
     codes = np.empty(plan.w.shape, np.int8 if plan.bits <= 8 else np.int16)
-    for position, row_codes, _, _ in plan.rows(0, len(codes), BLOCK):
+    walk = quick.rows(plan) if len(codes) > quick.BLOCK else _rows(plan)
+    for position, row_codes, _, _ in walk:
         codes[plan.order[position]] = row_codes
-    _, _, scales, _, zero_points = zip(*plan.grids, strict=True)
+    scale, zero_point = (np.concatenate([g[part] for g in plan.grids]) for part in (2, 4))
     grouped = act_order and group_size is not None and not static_groups
     index = np.argsort(plan.order).astype(np.int32) // np.int32(group_size) if grouped else None
-    scale, zero_point = np.concatenate(scales), np.concatenate(zero_points)
     return Quantized(codes, scale, zero_point, plan.bits, symmetric, 0, group_size, index)
+
+
+def _rows(plan):
+    """Quantize row after row; yield (position, codes, values, error) of each: the method itself."""
+    w, factor = plan.w, plan.factor
+    for i in range(len(w)):
+        grid = plan.grid(i)
+        codes = grid.encode(w[i : i + 1])
+        values = grid.decode(codes)
+        error = (w[i] - values[0]) / factor[i, i]
+        w[i + 1 :] -= np.outer(factor[i, i + 1 :], error)
+        yield i, codes[0], values[0], error
 
 
 def gptq_steps(
@@ -99,7 +108,7 @@ def gptq_steps(
     plan = _Plan(w, hessian, bits, group_size, damping, act_order, symmetric, static_groups)
     back = np.argsort(plan.order)
     before = plan.w.copy()
-    for position, codes, quantized, error in plan.rows(0, len(back), len(back)):
+    for position, codes, quantized, error in _rows(plan):
         after = np.concatenate([before[:position], quantized[None], plan.w[position + 1 :]])
         change = after - before
         change[position] = 0
@@ -120,76 +129,58 @@ def error_diffusion(w, bits=4):
     >>> error_diffusion([[0.4], [0.4], [0.4], [1.0]], bits=2).codes.ravel()
     array([0, 1, 0, 1], dtype=int8)
     """
-    w = working_copy(matrix("w", w))
-    grid = absmax_grid(*extent(w, 0), whole("bits", bits, 2, 16))
+    w, bits = working_copy(matrix("w", w)), whole("bits", bits, 2, 16)
+    grid = absmax_grid(w.min(0, keepdims=True), w.max(0, keepdims=True), bits)
     codes = np.empty(w.shape, np.int8 if bits <= 8 else np.int16)
     carried = np.zeros((1, w.shape[1]), w.dtype)
     for row in range(len(w)):
         target = w[row] + carried
         codes[row] = grid.encode(target)
         carried = target - grid.decode(codes[row])
-    return Quantized(codes, grid.scale, grid.zero_point, int(bits), True, axis=0)
+    return Quantized(codes, grid.scale, grid.zero_point, bits, True, axis=0)
 
 
 class _Plan:
-    """The checked arguments of one run, with rows already in the order they are quantized in."""
+    """The checked arguments of one run: rows in the order they are quantized in, grids, factor."""
 
     def __init__(self, w, hessian, bits, group_size, damping, act_order, symmetric, static_groups):
-        self.w, hessian = np.array(working_copy(matrix("w", w))), matrix("hessian", hessian)
-        self.bits, rows = whole("bits", bits, 2, 16), len(w)
+        self.w = np.array(working_copy(matrix("w", w)))
+        hessian = _checked_hessian(hessian, len(self.w)).astype(self.w.dtype)
+        self.bits, rows = whole("bits", bits, 2, 16), len(self.w)
         self.group_size = rows if group_size is None else whole("group_size", group_size, 1, rows)
         if rows % self.group_size:
             raise ValueError(f"group_size must divide the {rows} rows of w, got {group_size}")
-        if hessian.shape != (rows, rows):
-            raise ValueError(f"hessian must have shape ({rows}, {rows}), got {hessian.shape}")
-        slack = 1e-5 * max(hessian.max(), -hessian.min())
-        tiles = stretches(rows, 256)  # they stay in the cache, a transposed matrix does not
-        for own, other in combinations_with_replacement(tiles, 2):
-            if np.abs(hessian[own, other] - hessian[other, own].T).max() > slack:
-                raise ValueError("hessian must be symmetric; is it 2/n X^T X?")
-        hessian = hessian.astype(self.w.dtype)
         dead = np.diag(hessian) == 0
         hessian[dead, dead], self.w[dead] = 1, 0
         self.make_grid = absmax_grid if symmetric else zero_point_grid
         self.order = np.arange(rows)
         self.group, self.grids = self.order // self.group_size, []  # the group of each position
         if static_groups:
-            self.grids = [self._grid(first) for first in range(0, rows, self.group_size)]
+            self.grids = [self._new_grid(first) for first in range(0, rows, self.group_size)]
         if act_order:
             self.order = np.argsort(-np.diag(hessian), kind="stable")
             self.w, hessian = self.w[self.order], hessian[np.ix_(self.order, self.order)]
             self.group = self.group[self.order] if static_groups else self.group
         self.factor = _inverse_factor(hessian, damping)
 
-    def _grid(self, first):
-        """The grid of the group of rows that begins at `first`, as they stand."""
-        return self.make_grid(*extent(self.w[first : first + self.group_size], 0), self.bits)
+    def grid(self, i):
+        """The grid of row `i`: taken when its group's first row comes up, unless it is static."""
+        if self.group[i] == len(self.grids):
+            self.grids.append(self._new_grid(i))
+        return self.grids[self.group[i]]
 
-    def rows(self, first, last, block):
-        """Quantize row after row; yield (position, codes, values, error) of each.
+    def _new_grid(self, first):
+        rows = self.w[first : first + self.group_size]
+        return self.make_grid(rows.min(0, keepdims=True), rows.max(0, keepdims=True), self.bits)
 
-        The error takes the row's place. Within a block it goes to the other rows at once. Of two
-        halves the second gets all errors of the first in one product, which is fast ("lazy batch
-        updates"). It begins with a group, unless all is one: its scale has to see every update.
-        """
-        if last - first > max(block, 1):
-            size = self.group_size if last - first > self.group_size else 1
-            middle = first + -(-(last - first) // (2 * size)) * size
-            yield from self.rows(first, middle, block)
-            own, rest = slice(first, middle), slice(middle, last)
-            for part in stretches(self.w.shape[1], 1024):  # a strip of columns takes little memory
-                self.w[rest, part] -= self.factor[own, rest].T @ self.w[own, part]
-            yield from self.rows(middle, last, block)
-            return
-        for i in range(first, last):
-            if self.group[i] == len(self.grids):  # a group's first row; never so if static
-                self.grids.append(self._grid(i))
-            grid = self.grids[self.group[i]]
-            codes = grid.encode(self.w[i : i + 1])
-            values = grid.decode(codes)[0]
-            error = self.w[i] = (self.w[i] - values) / self.factor[i, i]
-            self.w[i + 1 : last] -= self.factor[i, i + 1 : last, None] * error
-            yield i, codes[0], values, error
+
+def _checked_hessian(hessian, rows):
+    hessian = matrix("hessian", hessian)
+    if hessian.shape != (rows, rows):
+        raise ValueError(f"hessian must have shape ({rows}, {rows}), got {hessian.shape}")
+    if not quick.is_symmetric(hessian, 1e-5 * max(hessian.max(), -hessian.min())):
+        raise ValueError("hessian must be symmetric; is it 2/n X^T X?")
+    return hessian
 
 
 def _inverse_factor(hessian, damping):
@@ -197,24 +188,10 @@ def _inverse_factor(hessian, damping):
     damp = positive("damping", damping, or_zero=True) * np.diag(hessian).mean()
     hessian.flat[:: len(hessian) + 1] += damp
     try:
-        return _factor_and_invert(hessian)
+        if len(hessian) > quick.BLOCK:
+            return quick.inverse_factor(hessian)
+        np.linalg.cholesky(hessian)  # refuses what has no inverse; `inv` may let it through
+        return np.linalg.cholesky(np.linalg.inv(hessian)).T
     except np.linalg.LinAlgError as error:
         why = f"not positive definite with damping={damping}: more damping or calibration rows"
         raise ValueError(f"hessian is {why} are needed") from error
-
-
-def _factor_and_invert(h, size=128, wide=512):
-    """Turn H into U = R^-1, R upper triangular and H = R R^T (a Cholesky factor read backwards).
-
-    From the last strip to the first: a column of R comes from the columns to its right, a row of U
-    from the rows below it. Fast because nearly all of it is matrix products, in the same memory.
-    """
-    for j in reversed(stretches(len(h), size)):
-        above, right = slice(j.start), slice(j.stop, None)
-        strip = h[: j.stop, j] - h[: j.stop, right] @ h[j, right].T
-        h[j, j] = np.triu(np.linalg.inv(np.linalg.cholesky(strip[j][::-1, ::-1])[::-1, ::-1]))
-        h[above, j], h[right, j] = strip[above] @ h[j, j].T, 0
-        row, done, target = h[j, right].copy(), h[right, right], h[j, right]
-        for part in stretches(len(done), wide):  # below the diagonal U is 0
-            target[:, part] = -h[j, j] @ (row[:, : part.stop] @ done[: part.stop, part])
-    return h

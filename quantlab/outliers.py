@@ -3,8 +3,9 @@
 import numpy as np
 
 from ._checks import matrix, positive, real_array, same_inner
-from ._chunks import stretches
-from .affine import Quantized, extent, integer_matmul, quantize_absmax, working_copy
+from ._fast.affine import integer_matmul
+from ._fast.pieces import stretches
+from .affine import Quantized, working_copy
 
 #: 1/127^2 as bitsandbytes 0.50 writes it in its code for CPUs (`backends/default`), so that
 #: results are that code's. 6.2000124e-05 is right: a digit was lost there. Its CUDA kernel has
@@ -44,7 +45,8 @@ def llm_int8_matmul(x, w, threshold=6.0):
     x, kind = _half("x", x), np.asarray(x).dtype
     codes, peak, sixteen = _weights(w)
     same_inner(x, codes)
-    outliers = np.abs(x) >= positive("threshold", threshold)
+    with np.errstate(over="ignore"):  # a threshold beyond FP16 is infinite there: no outliers
+        outliers = np.abs(x) >= positive("threshold", threshold)
     columns = np.flatnonzero(outliers.any(axis=0))
     # Only the outliers themselves are left out of a row's absmax, not their whole columns:
     # the library clears values first, then codes, and the scale is taken in between.
@@ -75,8 +77,10 @@ def _weights(w):
 
 def _int8(x, axis):
     """Return the int8 absmax codes along `axis` and the largest magnitudes they are relative to."""
-    low, high = extent(working_copy(x), axis)
-    return quantize_absmax(x, axis=axis).codes, np.maximum(high, -low)
+    x = working_copy(x)
+    peak = np.abs(x).max(axis, keepdims=True)
+    inverse = np.float32(127) * (1 / np.where(peak == 0, np.float32(1), peak))
+    return np.rint(x * inverse).astype(np.int8), peak
 
 
 def _half(name, value):

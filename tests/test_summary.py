@@ -27,7 +27,7 @@ def test_without_chromium_one_line_says_that_browser_tests_were_left_out(workers
 
 
 def test_who_asks_for_other_tests_hears_nothing_of_browsers():
-    command = [sys.executable, "-m", "pytest", "tests/test_floors.py", "--collect-only"]
+    command = [sys.executable, "-m", "pytest", "tests/test_layers.py", "--collect-only"]
     environment = {**os.environ, "QUANTLAB_CHROMIUM": "/nowhere/chromium"}
     run = subprocess.run(
         command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Quantize every linear layer of a model by a method of the ground floor."""
+"""Quantize every linear layer of a model by a method of the core."""
 
 import copy
 import dataclasses

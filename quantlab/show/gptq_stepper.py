@@ -1,6 +1,6 @@
 """The stepper: GPTQ goes through a small W row by row, beside plain rounding.
 
-`walk` computes with the ground floor, `draw` places what it found, and two short functions turn
+`walk` computes with the core, `draw` places what it found, and two short functions turn
 that into SVG for the explorer and into a picture for readers without a kernel.
 """
 

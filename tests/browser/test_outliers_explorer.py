@@ -39,7 +39,7 @@ def wait_for(one, numbers):
 
 
 def expected(data, threshold, weights):
-    """The same numbers, from the ground floor."""
+    """The same numbers, from the core."""
     x, w = outliers_explorer.default_layers()[data]
     stored = w if weights == outliers.PAPER else ql.quantize_absmax(w, axis=0)
     product = ql.llm_int8_matmul(x, stored, threshold)

@@ -1,4 +1,4 @@
-"""The explorer shows what the ground floor computes, and the figures say what they draw."""
+"""The explorer shows what the core computes, and the figures say what they draw."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Figures and explorer of notebook 05: what they show is what the ground floor computes."""
+"""Figures and explorer of notebook 05: what they show is what the core computes."""
 
 import re
 

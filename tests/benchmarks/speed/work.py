@@ -10,7 +10,7 @@ import torch
 
 import quantlab as ql
 from quantlab import formats
-from quantlab._chunks import CHUNK, each, stretches
+from quantlab._fast.pieces import CHUNK, each, stretches
 
 SIZES = (256, 512, 1024, 2048, 4096)
 LARGEST = SIZES[-1]

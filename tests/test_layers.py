@@ -1,11 +1,13 @@
-"""The house: floors import downwards only, the ground floor is light and short."""
+"""The house: layers import downwards only, the core is light and its definitions are short."""
 
 import ast
 import importlib
 import inspect
+import io
 import os
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -13,18 +15,24 @@ import pytest
 import quantlab
 
 PACKAGE = Path(quantlab.__file__).parent
-GROUND = sorted(PACKAGE.glob("*.py"))
+CORE = sorted(PACKAGE.glob("*.py"))
+NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+           tokenize.ENDMARKER}  # fmt: skip
 ALL_FILES = sorted(PACKAGE.rglob("*.py"))
-FLOORS = {  # floor: (floors of quantlab below it, packages from outside)
-    "": (set(), {"numpy"}),
+LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
+    "": ({"_fast"}, {"numpy"}),
+    "_fast": (set(), {"numpy"}),
     "lm": (
-        set(),
+        {"_fast"},
         {"numpy", "torch", "transformers", "bitsandbytes", "accelerate", "safetensors",
          "tqdm", "huggingface_hub", "psutil"},
     ),
-    "show": ({"lm"}, {"numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"}),
+    "show": (
+        {"lm", "_fast"},
+        {"numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"},
+    ),
     "course": (
-        {"lm", "show"},
+        {"lm", "show", "_fast"},
         {"torch", "numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"},
     ),
 }  # fmt: skip
@@ -42,8 +50,8 @@ def fresh(code):
     return done.stdout.split()
 
 
-def floor(file):
-    """The floor a file is on: "" for the ground floor."""
+def layer(file):
+    """The folder of a file: "" for the core."""
     parts = file.relative_to(PACKAGE).parts
     return parts[0] if len(parts) > 1 else ""
 
@@ -67,7 +75,7 @@ def named(file):
 every_file = pytest.mark.parametrize("file", ALL_FILES, ids=named)
 
 
-def test_importing_quantlab_loads_the_ground_floor_alone():
+def test_importing_quantlab_loads_the_core_alone():
     loaded = fresh("import sys, quantlab; print(*sys.modules)")
     assert [name for name in HEAVY if name in loaded] == []
     assert [name for name in loaded if name.startswith(("quantlab.lm", "quantlab.show"))] == []
@@ -85,29 +93,29 @@ def test_importing_quantlab_adds_less_than_half_of_what_numpy_takes():
 
 
 @pytest.mark.parametrize("name", ["lm", "show", "course"])
-def test_importing_a_floor_above_loads_no_model_library(name):
+def test_importing_a_layer_above_loads_no_model_library(name):
     loaded = fresh(f"import sys; from quantlab import {name}; print(*sys.modules)")
     assert {"torch", "transformers", "bitsandbytes"} & set(loaded) == set()
 
 
 @every_file
-def test_a_file_imports_only_what_its_floor_may(file):
-    below, outside = FLOORS[floor(file)]
+def test_a_file_imports_only_what_its_layer_may(file):
+    below, outside = LAYERS[layer(file)]
     for name in imports(file):
         top, *rest = name.split(".")
         if top == "quantlab":
-            above = set(FLOORS) - below - {floor(file), ""}
+            above = set(LAYERS) - below - {layer(file), ""}
             assert not rest or rest[0] not in above, f"{named(file)} imports {name}"
         else:
             allowed = top in sys.stdlib_module_names or top in outside
             assert allowed, f"{named(file)} imports {name}"
 
 
-def test_no_two_modules_of_the_ground_floor_import_each_other():
-    names = {file.stem for file in GROUND}
+def test_no_two_modules_of_the_core_import_each_other():
+    names = {file.stem for file in CORE}
     below = {
         file.stem: {part for name in imports(file) for part in name.split(".")[1:2]} & names
-        for file in GROUND
+        for file in CORE
         if file.stem != "__init__"
     }
     done = set()
@@ -117,8 +125,32 @@ def test_no_two_modules_of_the_ground_floor_import_each_other():
         done |= ready
 
 
-def test_the_ground_floor_is_under_1600_lines():
-    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in GROUND) < 1600
+def code_lines(text):
+    """The numbers of the lines that hold code: no blank lines, comments or docstrings."""
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in NO_CODE:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
+            node
+        ):
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return lines
+
+
+def test_the_definitions_are_under_1000_lines_of_code():
+    assert sum(len(code_lines(file.read_text(encoding="utf-8"))) for file in CORE) < 1000
+
+
+@pytest.mark.parametrize("file", CORE, ids=named)
+def test_no_definition_is_over_30_lines_of_code(file):
+    text = file.read_text(encoding="utf-8")
+    lines = code_lines(text)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            own = [line for line in lines if node.body[0].lineno <= line <= node.end_lineno]
+            assert len(own) <= 30, f"{named(file)}: {node.name} has {len(own)} lines"
 
 
 @every_file

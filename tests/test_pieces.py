@@ -4,40 +4,40 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab import _chunks
+from quantlab._fast import pieces
 
 cores = pytest.mark.parametrize("cores", [1, 2, 5])
 
 
 @cores
 def test_results_come_back_in_the_order_of_the_pieces(cores, monkeypatch):
-    monkeypatch.setattr(_chunks, "CORES", cores)
+    monkeypatch.setattr(pieces, "CORES", cores)
     for count in (0, 1, 2, 7, 100):
-        assert _chunks.each(lambda i: i * i, range(count)) == [i * i for i in range(count)]
+        assert pieces.each(lambda i: i * i, range(count)) == [i * i for i in range(count)]
 
 
 @cores
 @pytest.mark.parametrize("bad", [0, 3, 19])  # in the caller's own share, and in the last thread's
 def test_an_error_in_a_piece_comes_out(cores, bad, monkeypatch):
-    monkeypatch.setattr(_chunks, "CORES", cores)
+    monkeypatch.setattr(pieces, "CORES", cores)
     with pytest.raises(ZeroDivisionError):
-        _chunks.each(lambda i: 1 / (i - bad), range(20))
+        pieces.each(lambda i: 1 / (i - bad), range(20))
 
 
 def test_stretches_cover_everything_once():
     for count in (0, 1, 9, 10, 11):
-        parts = _chunks.stretches(count, 5)
+        parts = pieces.stretches(count, 5)
         assert [i for part in parts for i in range(count)[part]] == list(range(count))
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 5), (1, 9), (2, 3, 4)])
 @pytest.mark.parametrize("size", [1, 4, 1000])
 def test_slabs_cut_an_array_into_pieces_whichever_way_it_lies(shape, size, monkeypatch):
-    monkeypatch.setattr(_chunks, "CHUNK", size)
+    monkeypatch.setattr(pieces, "CHUNK", size)
     x = np.arange(np.prod(shape)).reshape(shape)
     for view in (x, x.T, x[::-1]):
-        axis, pieces = _chunks.slabs(view)
-        assert np.array_equal(np.concatenate([view[piece] for piece in pieces], axis=axis), view)
+        axis, cuts = pieces.slabs(view)
+        assert np.array_equal(np.concatenate([view[cut] for cut in cuts], axis=axis), view)
 
 
 QUANTIZERS = {
@@ -57,8 +57,8 @@ QUANTIZERS = {
 def test_codes_do_not_depend_on_how_an_array_is_cut_or_lies(name, size, turned, monkeypatch):
     x = np.random.default_rng(0).standard_normal((300, 160)).astype(np.float32)
     whole = QUANTIZERS[name](x)
-    monkeypatch.setattr(_chunks, "CHUNK", size)
-    monkeypatch.setattr(_chunks, "CORES", 3)
+    monkeypatch.setattr(pieces, "CHUNK", size)
+    monkeypatch.setattr(pieces, "CORES", 3)
     cut = QUANTIZERS[name](np.asfortranarray(x) if turned else x)
     assert np.array_equal(cut.codes, whole.codes) and np.array_equal(cut.scale, whole.scale)
     assert np.array_equal(cut.zero_point, whole.zero_point)
@@ -67,8 +67,8 @@ def test_codes_do_not_depend_on_how_an_array_is_cut_or_lies(name, size, turned, 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("quantize", [*QUANTIZERS.values(), ql.quantize_blockwise])
 def test_one_bad_value_in_a_late_piece_is_refused_with_its_place(quantize, bad, monkeypatch):
-    monkeypatch.setattr(_chunks, "CHUNK", 10_000)
-    monkeypatch.setattr("quantlab.codebooks.CHUNK", 10_000)
+    monkeypatch.setattr(pieces, "CHUNK", 10_000)
+    monkeypatch.setattr("quantlab._fast.codebooks.CHUNK", 10_000)
     x = np.ones((900, 160), np.float32)
     x[870, 3] = bad
     with pytest.raises(ValueError, match=rf"x must be finite, got {bad} at index \(870, 3\)"):
@@ -77,8 +77,8 @@ def test_one_bad_value_in_a_late_piece_is_refused_with_its_place(quantize, bad, 
 
 @pytest.mark.parametrize("f", ql.formats.ALL.values(), ids=lambda f: f.name)
 def test_a_long_array_encodes_as_its_parts_do(f, monkeypatch):
-    monkeypatch.setattr(_chunks, "CORES", 3)
-    monkeypatch.setattr("quantlab.formats.CHUNK", 10_000)
+    monkeypatch.setattr(pieces, "CORES", 3)
+    monkeypatch.setattr("quantlab._fast.formats.CHUNK", 10_000)
     x = np.random.default_rng(1).standard_normal(200_005).astype(np.float32)
     x[::1000] = np.nan
     parts = np.concatenate([f.encode(part) for part in np.array_split(x, 50)])
