@@ -27,12 +27,13 @@ LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
         {"numpy", "torch", "transformers", "bitsandbytes", "accelerate", "safetensors",
          "tqdm", "huggingface_hub", "psutil"},
     ),
+    "experiments": ({"lm", "_fast"}, {"numpy"}),
     "show": (
-        {"lm", "_fast"},
+        {"lm", "experiments", "_fast"},
         {"numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"},
     ),
     "course": (
-        {"lm", "show", "_fast"},
+        {"lm", "experiments", "show", "_fast"},
         {"torch", "numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"},
     ),
 }  # fmt: skip
@@ -92,9 +93,9 @@ def test_importing_quantlab_adds_less_than_half_of_what_numpy_takes():
     assert min(float(fresh(code)[0]) for _ in range(5)) < 0.5
 
 
-@pytest.mark.parametrize("name", ["lm", "show", "course"])
+@pytest.mark.parametrize("name", ["lm", "experiments.whole_model", "show", "course"])
 def test_importing_a_layer_above_loads_no_model_library(name):
-    loaded = fresh(f"import sys; from quantlab import {name}; print(*sys.modules)")
+    loaded = fresh(f"import sys, quantlab.{name}; print(*sys.modules)")
     assert {"torch", "transformers", "bitsandbytes"} & set(loaded) == set()
 
 
@@ -182,7 +183,18 @@ def test_every_name_that_quantlab_exports_is_there_and_documented():
 
 @pytest.mark.parametrize(
     "module",
-    ["binary", "formats", "affine", "outliers", "gptq", "codebooks", "memory", "errors", "article"],
+    [
+        "binary",
+        "formats",
+        "affine",
+        "outliers",
+        "gptq",
+        "codebooks",
+        "memory",
+        "errors",
+        "article",
+        "methods",
+    ],
 )
 def test_each_module_of_the_design_is_an_attribute_of_quantlab(module):
     assert getattr(quantlab, module) is importlib.import_module(f"quantlab.{module}")

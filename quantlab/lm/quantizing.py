@@ -6,63 +6,69 @@ import dataclasses
 import numpy as np
 
 from .. import _data
-from .._checks import one_of, whole
-from ..affine import quantize_absmax, quantize_zero_point
-from ..codebooks import FP4, NF4, quantize_blockwise
-from ..gptq import hessian, quantize_gptq
+from .._checks import whole
+from ..gptq import hessian
+from ..methods import ACTIVATIONS, CALIBRATION, METHODS
+from ..methods import method as row_of
 from .measure import encode
 
-METHODS = ("absmax", "rtn", "zero_point", "gptq", "nf4", "fp4")
-CODEBOOKS = {"nf4": NF4, "fp4": FP4}
 
-
-def quantize(
-    model,
-    method="gptq",
-    bits=4,
-    group_size=None,
-    calibration=None,
-    symmetric=True,
-    damping=0.01,
-    act_order=False,
-    block_size=64,
-    double_quant=False,
-    progress=None,
-):
+def quantize(model, method="gptq", calibration=None, progress=None, **settings):
     """Return a new model whose linear layers are quantized; `model` stays as it is.
 
-    method: "absmax" (also called "rtn", round to nearest), "zero_point", "gptq", "nf4", "fp4".
-    bits: 2 to 8, for the first three. group_size: weights of one output that share a scale; None
-    for one scale per output. calibration: a text or several, for gptq (default: the course's own
-    data/texts/calibration.txt). symmetric, damping, act_order: as in `ql.quantize_gptq`.
-    block_size, double_quant: as in `ql.quantize_blockwise`, for nf4 and fp4.
-    progress: None for a bar on a terminal and nothing elsewhere; or a function called with
-    (layers done, layers in all, name of the layer) after each layer.
+    method: a name in `ql.methods.METHODS`, or "rtn" (round to nearest) for "absmax". settings: the
+    method's own, by name; its row in the table says which, and their defaults, as in
+    ``ql.methods.METHODS["gptq"].settings``. bits: 2 to 8. group_size: weights of one output that
+    share a scale; None for one scale per output. The others are as in `ql.quantize_gptq` and
+    `ql.quantize_blockwise`. calibration: a text or several, for a method that needs it (default:
+    the course's own data/texts/calibration.txt). progress: None for a bar on a terminal and nothing
+    elsewhere; or a function called with (layers done, layers in all, name of the layer) after each
+    layer.
     Embeddings, norms and the output head keep their 16 bits. The new model computes with the
     dequantized weights; its `memory_bytes` and `bits_per_weight` count codes and scales.
-    Raises ValueError for what is not served and for a model that is quantized already.
+    Raises ValueError for a setting that the method has not, for what is not served and for a model
+    that is quantized already.
     Source of the order of gptq: Frantar et al. 2023, GPTQ, section 4, "Additional details".
     """
     _check_source(model)
-    one_of("method", method, METHODS)
-    if method in CODEBOOKS:
-        rounded = _blockwise(CODEBOOKS[method], block_size, double_quant)
-        label = method
-    else:
-        bits = whole("bits", bits, 2, 8)
-        _check_groups(model, group_size)
-        rounded = _by_row(method, bits, group_size, symmetric, damping, act_order)
-        label = f"{method}, {bits} bits" + (f", group {group_size}" if group_size else "")
-    new = dataclasses.replace(
-        model, network=copy.deepcopy(model.network), quantization=label, stored={}
-    )
+    row = _checked_row(method, calibration, settings)
+    settings = row.settings | settings
+    _check_groups(model, settings.get("group_size"))
+    network = copy.deepcopy(model.network)
+    new = dataclasses.replace(model, network=network, quantization=_label(row, settings), stored={})
     with _Progress(progress, len(new.linears())) as report:
-        if method == "gptq":
-            _one_pass(new, calibration_windows(new, calibration), rounded, report)
+        if row.needs == CALIBRATION:
+            _one_pass(new, calibration_windows(new, calibration), row, settings, report)
         else:
             for name, layer in new.linears():
-                _replace(new, name, layer, rounded(layer, None), report)
+                _replace(new, name, layer, row(_weight(layer), **settings), report)
     return new
+
+
+def _checked_row(method, calibration, settings):
+    """Return the row of a method; refuse what it does not take, by name."""
+    row = row_of(method)
+    if row.needs == ACTIVATIONS:
+        raise ValueError(
+            f"{row.name} quantizes activations too, while the model computes: "
+            "lm.load(..., quantization='int8')"
+        )
+    row.check(settings)
+    if calibration is not None and row.needs != CALIBRATION:
+        needs = ", ".join(r.name for r in METHODS.values() if r.needs == CALIBRATION)
+        raise ValueError(f"{row.name} needs no calibration; it is for {needs}")
+    if "bits" in settings:
+        whole("bits", settings["bits"], 2, 8)
+    return row
+
+
+def _label(row, settings):
+    """Say in words how the layers are stored, from the settings that were used."""
+    words = [row.name]
+    if row.bits is None:
+        words.append(f"{settings['bits']} bits")
+        words += [f"group {settings['group_size']}"] * bool(settings["group_size"])
+    return ", ".join(words)
 
 
 def calibration_windows(model, calibration=None):
@@ -89,34 +95,7 @@ def calibration_windows(model, calibration=None):
     return rows.to(model.device)
 
 
-def _by_row(method, bits, group_size, symmetric, damping, act_order):
-    """Return layer, Hessian -> (dequantized (out, in), bits stored), for absmax to gptq."""
-
-    def rounded(layer, hessian_of_inputs):
-        w = _weight(layer).T  # the course's layout: (in, out); the one place where it turns
-        if method == "gptq":
-            q = quantize_gptq(w, hessian_of_inputs, bits, group_size, damping, act_order, symmetric)
-        elif method == "zero_point":
-            q = quantize_zero_point(w, bits, axis=0, group_size=group_size)
-        else:
-            q = quantize_absmax(w, bits, axis=0, group_size=group_size)
-        return q.dequantize().T, q.bits_per_value * w.size
-
-    return rounded
-
-
-def _blockwise(codebook, block_size, double_quant):
-    """Return layer, Hessian -> (dequantized (out, in), bits stored) for the codebooks."""
-
-    def rounded(layer, _):
-        # Blocks run along torch's own (out, in) weight, as bitsandbytes' do.
-        q = quantize_blockwise(_weight(layer), codebook, block_size, double_quant)
-        return q.dequantize(), q.bits_per_value * layer.weight.numel()
-
-    return rounded
-
-
-def _one_pass(model, windows, rounded, report):
+def _one_pass(model, windows, row, settings, report):
     """Let the calibration text flow through the model once.
 
     Each linear layer, when the text reaches it, quantizes itself for the inputs it sees and only
@@ -132,7 +111,8 @@ def _one_pass(model, windows, rounded, report):
             if seen.get("input") is not x:  # q, k and v read one input: one Hessian serves all
                 flat = x.reshape(-1, x.shape[-1]).float().cpu().numpy()
                 seen.update(input=x, hessian=hessian(flat))
-            _replace(model, name, layer, rounded(layer, seen["hessian"]), report)
+            result = row(_weight(layer), seen["hessian"], **settings)
+            _replace(model, name, layer, result, report)
 
         return quantize_yourself
 
@@ -146,17 +126,18 @@ def _one_pass(model, windows, rounded, report):
 
 
 def _weight(layer):
-    return layer.weight.detach().float().cpu().numpy()
+    """Return a layer's weight in the course's layout, (in, out): the one place where it turns."""
+    return layer.weight.detach().float().cpu().numpy().T
 
 
 def _replace(model, name, layer, result, report):
     """Put dequantized values into a layer and note what its codes and scales take."""
     import torch
 
-    values, bits = result
+    values = np.ascontiguousarray(result.dequantize().T, np.float32)
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(values, np.float32)))
-    model.stored[name] = bits
+        layer.weight.copy_(torch.from_numpy(values))
+    model.stored[name] = result.bits_per_value * values.size
     report(name)
 
 

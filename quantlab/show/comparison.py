@@ -1,12 +1,9 @@
 """Notebook 07: methods side by side, on the article's product and on one layer of a model.
 
-A `Setting` says how weights are quantized, `measure` gives a `Point` for each (true bits per weight
-and the error of the layer's output), `frontier` keeps those that no other beats; the rest shows
-them.
+What is shown is measured in `quantlab.experiments.one_layer`.
 """
 
 import textwrap
-from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -15,153 +12,21 @@ from matplotlib.lines import Line2D
 
 from quantlab import errors
 from quantlab._checks import one_of
-from quantlab.affine import quantize_absmax, quantize_zero_point
-from quantlab.codebooks import FP4, NF4, quantize_blockwise
-from quantlab.gptq import quantize_gptq
+from quantlab.experiments.one_layer import (  # noqa: F401, what notebooks call
+    GROUP,
+    SETTINGS,
+    Point,
+    Setting,
+    best,
+    frontier,
+    measure,
+    quantize,
+)
+from quantlab.methods import WEIGHT_ONLY
 from quantlab.show import html, labels, matrix, style
-from quantlab.show.model import LOOKS
+from quantlab.show.model import look
 
-CODEBOOKS = {"NF4": NF4, "FP4": FP4}
-METHODS = ("absmax", "zero-point", "GPTQ", *CODEBOOKS)
-GRIDS = ("absmax", "zero-point")
-WIDTHS = (8, 6, 5, 4, 3, 2)
-GROUP = 64
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How the weights of a layer are quantized.
-
-    method: one of `METHODS`. group: inputs that share a scale, None: all inputs of an output.
-    grid: GPTQ's, one of `GRIDS`. act_order: GPTQ's. double_quant: NF4's and FP4's.
-    """
-
-    method: str
-    bits: int
-    group: int | None = None
-    grid: str = "zero-point"
-    act_order: bool = False
-    double_quant: bool = False
-
-    def __post_init__(self):
-        one_of("method", self.method, METHODS)
-        one_of("grid", self.grid, GRIDS)
-
-    @property
-    def calibrated(self):
-        """Whether it needs text to run through the model first."""
-        return self.method == "GPTQ"
-
-    @property
-    def name(self):
-        """The method and its options in few words, without the width."""
-        words = [self.method]
-        if self.method == "GPTQ":
-            words += ["absmax grid"] * (self.grid == "absmax") + ["act-order"] * self.act_order
-        if self.method in CODEBOOKS:
-            return ", ".join(words + ["double quantized"] * self.double_quant)
-        return ", ".join(words + ["groups"] * bool(self.group))
-
-    def __str__(self):
-        words = [self.method]
-        if self.method in CODEBOOKS:
-            words.append(f"blocks of {self.group}")
-            return ", ".join([*words, "double quantization"] if self.double_quant else words)
-        words.append(f"{self.bits} bits")
-        if self.method == "GPTQ":
-            words += [f"{self.grid} grid"] + ["act-order"] * self.act_order
-        words.append(f"groups of {self.group}" if self.group else "one scale per output")
-        return ", ".join(words)
-
-
-@dataclass(frozen=True)
-class Point:
-    """What a setting costs on one layer: true bits per weight, relative error of the output."""
-
-    setting: Setting
-    bits: float
-    error: float
-
-
-def _settings():
-    for bits in WIDTHS:
-        for group in (None, GROUP):
-            yield Setting("absmax", bits, group)
-            yield Setting("zero-point", bits, group)
-            for act_order in (False, True):
-                yield Setting("GPTQ", bits, group, act_order=act_order)
-        yield Setting("GPTQ", bits, None, "absmax")
-        if bits == 4:
-            for name in CODEBOOKS:
-                for nested in (False, True):
-                    yield Setting(name, 4, GROUP, double_quant=nested)
-
-
-#: The settings of the notebook, widest first.
-SETTINGS = tuple(_settings())
-
-
-# ------------------------------------------------------------------------------------ measuring
-
-
-def quantize(setting, w, hessian=None):
-    """Return the weights quantized as `setting` says: `Quantized`, or `Blockwise` of w.T.
-
-    w: (in, out). hessian: of the calibration inputs, for GPTQ. Blocks of NF4 and FP4 run along the
-    inputs of one output, as a library stores them. Raises ValueError if GPTQ gets no Hessian, and
-    whatever the quantizers raise.
-    """
-    method, bits, group = setting.method, setting.bits, setting.group
-    if method in CODEBOOKS:
-        return quantize_blockwise(w.T, CODEBOOKS[method], group, setting.double_quant)
-    if method == "GPTQ":
-        if hessian is None:
-            raise ValueError(f"{setting} needs the hessian of its calibration inputs, got None")
-        symmetric = setting.grid == "absmax"
-        return quantize_gptq(
-            w, hessian, bits, group, act_order=setting.act_order, symmetric=symmetric
-        )
-    plain = quantize_absmax if method == "absmax" else quantize_zero_point
-    return plain(w, bits, axis=0, group_size=group)
-
-
-def read_back(setting, quantized):
-    """Return the values of `quantize`'s result in the layout of w, (in, out)."""
-    values = quantized.dequantize()
-    return values.T if setting.method in CODEBOOKS else values
-
-
-def measure(w, hessian, x, settings=SETTINGS):
-    """Return a `Point` for each setting.
-
-    w: (in, out). hessian: of the inputs that GPTQ is calibrated on. x: (tokens, in), inputs that
-    the error is measured on: others than those.
-    """
-    exact = x @ w
-    points = []
-    for setting in settings:
-        quantized = quantize(setting, w, hessian)
-        error = errors.relative(x @ read_back(setting, quantized), exact)
-        points.append(Point(setting, quantized.bits_per_value, error))
-    return points
-
-
-def frontier(points):
-    """Return the points that no other beats, by bits: none has both fewer bits and less error.
-
-    Of points that are equal in both, the first stays.
-    """
-    kept = []
-    for point in sorted(points, key=lambda p: (p.bits, p.error)):
-        if not kept or point.error < kept[-1].error:
-            kept.append(point)
-    return kept
-
-
-def best(points, budget):
-    """Return the point with the least error among those of at most `budget` bits, or None."""
-    affordable = [p for p in points if p.bits <= budget]
-    return min(affordable, key=lambda p: (p.error, p.bits), default=None)
+METHODS = tuple(method.label for method in WEIGHT_ONLY)
 
 
 # --------------------------------------------------------------------- the article's product
@@ -299,20 +164,20 @@ def pareto_figure(points, title, named=None, window=None, budget=None, height=54
 
 
 def _label(setting, with_bits):
-    if not with_bits or setting.method in CODEBOOKS:
+    if not with_bits or setting.row.bits:
         return setting.name
     return setting.name.replace(setting.method, f"{setting.method} {setting.bits}", 1)
 
 
 def _mark(setting):
-    marker, color = LOOKS[setting.method]
+    marker, color = look(setting.method)
     ground = "white" if setting.group else color
     return {"marker": marker, "color": color, "mfc": ground, "ms": 8, "mew": 1.6}
 
 
 def _key():
     """Return the handles of the legend: a mark for each method, what hollow is, the frontier."""
-    names = {m: Setting(m, 4, GROUP if m in CODEBOOKS else None) for m in METHODS}
+    names = {m.label: Setting(m.label, 4, GROUP if m.bits else None) for m in WEIGHT_ONLY}
     names[f"hollow: groups of {GROUP}"] = Setting("absmax", 4, GROUP)
     marks = [Line2D([], [], ls="", label=name, **_mark(s)) for name, s in names.items()]
     return [*marks, Line2D([], [], color=style.LINE, lw=1.5, label="frontier")]

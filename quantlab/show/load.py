@@ -1,61 +1,18 @@
 """Notebook 10: what each flag of a 4-bit load changes, as a table, a figure and an explorer.
 
-`measure` turns a model into a `Load`, the other functions turn `Load`s into what people see.
+What is shown is measured in `quantlab.experiments.loads`.
 """
 
-from dataclasses import dataclass
 from functools import cache
 
 import ipywidgets as widgets
 
+from quantlab.experiments.loads import Load, measure, weigh  # noqa: F401, what notebooks call
 from quantlab.show import html, matrix, style
 from quantlab.show.explorer import Explorer
 
 KEPT, CODES, SCALES = style.INK, "#7A7A7A", "#C4C4C4"  # three greys that differ in print
 NAMES = ("quant_type", "use_double_quant", "compute_dtype")  # the flags, after "bnb_4bit_"
-
-
-@dataclass(frozen=True)
-class Load:
-    """A loaded model in numbers.
-
-    name: the load in words. codes: bytes of the linear layers' weights as stored. scales: bytes
-    of their scales. kept: bytes of what is never quantized. perplexity: on the text at hand.
-    """
-
-    name: str
-    codes: int
-    scales: int
-    kept: int
-    perplexity: float
-
-    @property
-    def bytes(self):
-        """Bytes of the whole model."""
-        return self.codes + self.scales + self.kept
-
-
-def weigh(model):
-    """Return (codes, scales, kept): the bytes of a `quantlab.lm.Model`, in three parts.
-
-    codes: the weights of its linear layers as stored; scales: what is stored beside them; kept:
-    embeddings, norms and the output head. Weigh before the first forward pass: on some CPUs
-    bitsandbytes repacks a layer when it is first used.
-    """
-    weights = [layer.weight for _, layer in model.linears()]
-    inside = {id(weight) for weight in weights}
-    codes = sum(weight.nbytes for weight in weights)
-    kept = sum(p.nbytes for p in model.network.parameters() if id(p) not in inside)
-    return codes, model.memory_bytes() - codes - kept, kept
-
-
-def measure(name, model, text):
-    """Return the `Load` of a `quantlab.lm.Model`: its bytes, then its perplexity on `text`.
-
-    The text is read in windows that lie side by side, half the work of overlapping ones.
-    """
-    parts = weigh(model)
-    return Load(name, *parts, model.perplexity(text, stride=model.window - 1))
 
 
 def difference(before, after):

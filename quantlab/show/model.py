@@ -1,25 +1,24 @@
 """Notebook 09: a whole model at every width, and what it costs.
 
-A `Setting` says how to quantize, `measure` gives the `Result`, everything below turns results into
-tables and pictures. `Bench` keeps the results of one model, so that none is computed twice.
+What is shown is measured in `quantlab.experiments.whole_model`.
 """
-
-from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
 from IPython.display import HTML, display
 
-from quantlab import lm
+from quantlab.experiments import whole_model
+from quantlab.experiments.whole_model import (  # noqa: F401, what notebooks call
+    FIXED,
+    SETTINGS,
+    Result,
+    Setting,
+    further,
+    measure,
+    quantized,
+)
 from quantlab.show import html, style
 
-#: Methods by the name that is shown -> the name in `lm.quantize`.
-METHODS = {
-    "absmax": "absmax", "zero-point": "zero_point", "GPTQ": "gptq", "NF4": "nf4", "FP4": "fp4",
-}  # fmt: skip
-#: Methods with a fixed width, in bits. LLM.int8() is a load, not a rounding of weights alone.
-FIXED = {"16 bits": 16, "LLM.int8()": 8, "NF4": 4, "FP4": 4}
-NEW_TOKENS = 32
 LOWEST = 1e-5  # nats per token: less is drawn here, as a logarithm has no place for 0
 # Greys and shapes: the course's colours have meanings of their own.
 LOOKS = {
@@ -29,147 +28,13 @@ LOOKS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How a model is quantized. method: a key of `LOOKS`. group: weights per scale, None: a row."""
-
-    method: str
-    bits: int
-    group: int | None = None
-    double_quant: bool = False
-
-    @property
-    def scales(self):
-        """What shares a scale, in words."""
-        if self.method == "16 bits":
-            return "none"
-        if self.group is None:
-            return "row"
-        return f"{self.group}, quantized" if self.double_quant else str(self.group)
-
-    def __str__(self):
-        if self.method == "16 bits":
-            return self.method
-        width = "" if self.method in FIXED else f", {self.bits} bits"
-        return f"{self.method}{width}, one scale per {self.scales}"
+def look(method):
+    """Return the marker and the grey of a method, by its label."""
+    return LOOKS.get(method, ("X", "#5A5A5A"))
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a setting costs. bits: per weight of the linear layers, scales included. facts: of 256.
-
-    text: the prompt and its greedy continuation. divergence: from the 16-bit model, in nats per
-    token. windows: (divergence in nats, tokens) of each piece of the text.
-    """
-
-    setting: Setting
-    bits: float
-    perplexity: float
-    facts: int
-    text: str
-    divergence: float = 0.0
-    windows: tuple[tuple[float, int], ...] = ()
-
-
-#: The settings of the notebook's table: widest first, and within a width by method.
-SETTINGS = (
-    Setting("16 bits", 16),
-    Setting("absmax", 8), Setting("zero-point", 8), Setting("GPTQ", 8), Setting("LLM.int8()", 8),
-    Setting("absmax", 4), Setting("zero-point", 4), Setting("zero-point", 4, 64),
-    Setting("GPTQ", 4), Setting("GPTQ", 4, 64),
-    Setting("FP4", 4, 64), Setting("NF4", 4, 64), Setting("NF4", 4, 64, True),
-    Setting("absmax", 3), Setting("zero-point", 3), Setting("zero-point", 3, 64),
-    Setting("GPTQ", 3), Setting("GPTQ", 3, 64),
-    Setting("absmax", 2), Setting("zero-point", 2), Setting("zero-point", 2, 64),
-    Setting("GPTQ", 2), Setting("GPTQ", 2, 64),
-)  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------ measuring
-
-
-def quantized(model, setting, progress=None):
-    """Return `model` quantized as `setting` says. GPTQ works on the zero-point grid.
-
-    model: a `lm.Model` in fp32, not quantized; "16 bits" gives it back as it is. LLM.int8() loads
-    tiny-lm anew: its activations are quantized as well. progress: as in `lm.quantize`.
-    Raises ValueError for a method that is not known, and whatever `lm.quantize` raises.
-    """
-    method = setting.method
-    if method == "16 bits":
-        return model
-    if method == "LLM.int8()":
-        return lm.load("tiny-lm", "int8", device="cpu")
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(LOOKS)}, got {method!r}")
-    if method in FIXED:
-        options = {"block_size": setting.group, "double_quant": setting.double_quant}
-    else:
-        options = {"bits": setting.bits, "group_size": setting.group}
-    if method == "GPTQ":
-        options["symmetric"] = False
-    return lm.quantize(model, METHODS[method], progress=progress or _quietly, **options)
-
-
-def _quietly(done, total, name):
-    """Report nothing: in a terminal `lm.quantize` would draw a bar of its own."""
-
-
-def measure(model, setting, text, prompt, progress=None):
-    """Return the `Result` of quantizing `model` as `setting` says.
-
-    text: what perplexity is taken of, in windows side by side. prompt: what is continued greedily.
-    progress: None or a function called with (part done, of 1, what comes next).
-    """
-    tell = progress or (lambda part, words: None)
-    tell(0.0, "quantizing")
-    small = quantized(model, setting, lambda done, total, _: tell(done / total / 2, "quantizing"))
-    tell(0.5, "perplexity")
-    perplexity = small.perplexity(text, stride=small.window - 1)
-    tell(0.65, "divergence")
-    pieces = lm.measure.window_divergences(small, model, text, stride=small.window - 1)
-    nats, tokens = np.array(pieces).T
-    tell(0.75, "facts")
-    facts = small.facts().right
-    tell(0.9, "text")
-    written = small.generate_text(prompt, NEW_TOKENS)
-    # The 16-bit weights of the file are computed with in 32 bits; they are 16 bits all the same.
-    bits = 16.0 if setting.method == "16 bits" else small.bits_per_weight
-    tell(1.0, "done")
-    far = float(nats.sum() / tokens.sum())
-    return Result(setting, bits, perplexity, facts, written, far, tuple(pieces))
-
-
-def further(one, other):
-    """Return (by how much `one` diverges more than `other`, the standard error of that).
-
-    Both in nats per token, from the differences of two `Result`s window by window: what makes a
-    window hard is in both of them and drops out. Within two standard errors of 0 no difference is
-    seen. Windows count by their tokens: the last may be short. Source: Cochran 1977, Sampling
-    Techniques, section 6.4, the ratio of two sums.
-    """
-    (ours, tokens), (theirs, _) = (np.array(r.windows).T for r in (one, other))
-    apart = ours - theirs
-    mean = apart.sum() / tokens.sum()
-    if apart.size < 2:
-        return float(mean), np.inf
-    spread = np.sum((apart - mean * tokens) ** 2) * apart.size / (apart.size - 1)
-    return float(mean), float(np.sqrt(spread) / tokens.sum())
-
-
-class Bench:
-    """One model, one text, one prompt, and the results so far, by setting."""
-
-    def __init__(self, model, text, prompt="Once upon a time"):
-        self.model, self.text, self.prompt = model, text, prompt
-        self.results = {}
-
-    def result(self, setting, progress=None):
-        """Return the `Result` of `setting`; only the first time it has to be computed."""
-        if setting not in self.results:
-            done = measure(self.model, setting, self.text, self.prompt, progress)
-            self.results[setting] = done
-        return self.results[setting]
+class Bench(whole_model.Bench):
+    """One model, one text, one prompt, and the results so far; it shows how far it is."""
 
     def all(self, settings=SETTINGS):
         """Return the results of `settings`, and show in place how far it is."""
@@ -275,16 +140,16 @@ def cost_figure(results, title):
     left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     right.set(ylabel="facts right, of 256", ylim=(-6, 262))
     for key, line in _lines(results).items():
-        marker, color = LOOKS[key[0]]
-        look = {
+        marker, color = look(key[0])
+        style_of_line = {
             "marker": marker, "color": color, "ms": 9, "lw": 1.5,
             "ls": "-" if key[1] else "--", "mfc": color if key[1] else "white", "clip_on": False,
         }  # fmt: skip
         label = key[0] if key[0] in FIXED else f"{key[0]}, {'rows' if key[1] else 'groups of 64'}"
         bits = [r.bits for r in line]
         if key[0] != "16 bits":
-            left.plot(bits, [height(r) for r in line], **look)
-        right.plot(bits, [r.facts for r in line], label=label, **look)
+            left.plot(bits, [height(r) for r in line], **style_of_line)
+        right.plot(bits, [r.facts for r in line], label=label, **style_of_line)
     for axes, ticks in ((left, (2, 3, 4, 6, 8)), (right, (2, 3, 4, 6, 8, 16))):
         bits_axis(axes, ticks)
         axes.grid(axis="y", lw=0.8)

@@ -10,6 +10,8 @@ import ipywidgets as widgets
 import matplotlib
 import numpy as np
 
+from quantlab.methods import WEIGHT_ONLY
+from quantlab.methods import method as by_name
 from quantlab.show import html, model, style
 from quantlab.show.explorer import Explorer
 
@@ -32,7 +34,7 @@ def normal(method, bits, group):
         if bits == model.FIXED[method]
         else [f"{method} has {model.FIXED[method]} bits: bits stay there"]
     )
-    if group is None:
+    if group is None and "block_size" in by_name(method).settings:
         group = 64
         notes.append("its scales go with blocks: 64 is taken")
     return model.Setting(method, model.FIXED[method], group), "; ".join(notes)
@@ -148,7 +150,7 @@ def explorer(bench):
     wide = {**look, "layout": widgets.Layout(width="400px", max_width="98%")}
     controls = {
         "method": widgets.Dropdown(
-            options=list(model.METHODS), value="GPTQ", description="method", **wide
+            options=[row.label for row in WEIGHT_ONLY], value="GPTQ", description="method", **wide
         ),
         # Computed when the slider is let go: on the way it would quantize for every position.
         "bits": widgets.IntSlider(

@@ -96,7 +96,7 @@ def test_each_output_has_its_own_scale(exact):
     assert torch.equal(codes.abs().amax(dim=1).round(), torch.full((len(codes),), 7.0))
 
 
-def test_the_first_layer_of_gptq_is_the_ground_floors(exact):
+def test_the_first_layer_of_gptq_is_the_cores(exact):
     calibration = "The fox went to the well, and the well was dry. " * 40
     windows = quantizing.calibration_windows(exact, calibration)
     name, layer = exact.linears()[0]
@@ -176,7 +176,19 @@ def test_a_quantized_model_is_not_quantized_again(exact, four_bit):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"method": "awq"}, ValueError, "method must be one of absmax, rtn, .* got 'awq'"),
+        ({"method": "awq"}, ValueError, "method must be one of absmax, .* got 'awq'"),
+        (
+            {"method": "nf4", "bits": 3},
+            ValueError,
+            r"nf4 has no setting bits \(got 3\); its settings",
+        ),
+        ({"method": "rtn", "act_order": True}, ValueError, "absmax has no setting act_order"),
+        (
+            {"method": "fp4", "calibration": "x"},
+            ValueError,
+            "fp4 needs no calibration; it is for gptq",
+        ),
+        ({"method": "llm_int8"}, ValueError, "llm_int8 quantizes activations too"),
         ({"bits": 9}, ValueError, "bits must be 2 to 8, got 9"),
         ({"bits": 1}, ValueError, "bits must be 2 to 8, got 1"),
         ({"group_size": 100}, ValueError, "group_size must divide the inputs .* got 100"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from quantlab import _data, lm
+from quantlab.experiments import whole_model
 from quantlab.show import html, model, model_explorer
 from quantlab.show.model import SETTINGS, Bench, Result, Setting
 
@@ -26,8 +27,8 @@ def tiny():
 @pytest.fixture
 def bench(tiny, monkeypatch):
     """A bench that counts: the facts, two seconds each, are left out."""
-    monkeypatch.setattr(model.lm.Model, "facts", lambda self: lm.Facts(("00000000",)))
-    monkeypatch.setattr(model, "NEW_TOKENS", 4)
+    monkeypatch.setattr(lm.Model, "facts", lambda self: lm.Facts(("00000000",)))
+    monkeypatch.setattr(whole_model, "NEW_TOKENS", 4)
     text = (_data.path("texts") / "evaluation.txt").read_text(encoding="utf-8")[:3000]
     return Bench(tiny, text)
 
@@ -92,7 +93,7 @@ def test_the_unquantized_model_counts_as_the_16_bits_of_its_file(bench):
 def test_a_setting_is_computed_once(bench, monkeypatch):
     calls = []
     measure = model.measure
-    monkeypatch.setattr(model, "measure", lambda *a: calls.append(a) or measure(*a))
+    monkeypatch.setattr(whole_model, "measure", lambda *a: calls.append(a) or measure(*a))
     first = bench.result(Setting("absmax", 5))
     assert bench.result(Setting("absmax", 5)) is first
     assert len(calls) == 1
@@ -222,7 +223,7 @@ def test_each_setting_tried_adds_a_point(explorer):
 
 def test_coming_back_to_a_setting_adds_none_and_computes_none(explorer, bench, monkeypatch):
     explorer.set(method="absmax")
-    monkeypatch.setattr(model, "measure", lambda *a: pytest.fail("computed again"))
+    monkeypatch.setattr(whole_model, "measure", lambda *a: pytest.fail("computed again"))
     explorer.set(method="GPTQ")
     assert circles(explorer.set(method="absmax")) == 3  # one pale, two tried
 
@@ -247,7 +248,7 @@ def test_after_trouble_the_explorer_goes_on(explorer, monkeypatch, trouble):
         raise trouble
 
     with monkeypatch.context() as patch:
-        patch.setattr(model, "measure", fail)
+        patch.setattr(whole_model, "measure", fail)
         assert html.RED in explorer.set(method="absmax")
     assert explorer.bar.value == 0
     explorer.set(method="GPTQ")

@@ -1,0 +1,1 @@
+"""Measurements that several pages share: a setting and what it costs. Nothing here is drawn."""

@@ -1,0 +1,161 @@
+"""A whole model at every width, and what it costs.
+
+A `Setting` says how to quantize, `measure` gives the `Result`; `Bench` keeps the results of one
+model, so that none is computed twice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import lm
+from ..methods import ACTIVATIONS, METHODS, method
+
+#: The width of what has but one, in bits, by the name that is shown.
+FIXED = {"16 bits": 16} | {row.label: row.bits for row in METHODS.values() if row.bits}
+NEW_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a model is quantized.
+
+    method: "16 bits", or the label of a row of `methods.METHODS`. group: weights per scale, None: a
+    row.
+    """
+
+    method: str
+    bits: int
+    group: int | None = None
+    double_quant: bool = False
+
+    @property
+    def scales(self):
+        """What shares a scale, in words."""
+        if self.method == "16 bits":
+            return "none"
+        if self.group is None:
+            return "row"
+        return f"{self.group}, quantized" if self.double_quant else str(self.group)
+
+    @property
+    def options(self):
+        """The method's own settings, by name. GPTQ works on the zero-point grid."""
+        said = {
+            "bits": self.bits, "group_size": self.group, "block_size": self.group,
+            "symmetric": False, "double_quant": self.double_quant,
+        }  # fmt: skip
+        return {name: said[name] for name in method(self.method).settings if name in said}
+
+    def __str__(self):
+        if self.method == "16 bits":
+            return self.method
+        width = "" if self.method in FIXED else f", {self.bits} bits"
+        return f"{self.method}{width}, one scale per {self.scales}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a setting costs. bits: per weight of the linear layers, scales included. facts: of 256.
+
+    text: the prompt and its greedy continuation. divergence: from the 16-bit model, in nats per
+    token. windows: (divergence in nats, tokens) of each piece of the text.
+    """
+
+    setting: Setting
+    bits: float
+    perplexity: float
+    facts: int
+    text: str
+    divergence: float = 0.0
+    windows: tuple[tuple[float, int], ...] = ()
+
+
+#: The settings of the notebook's table: widest first, and within a width by method.
+SETTINGS = (
+    Setting("16 bits", 16),
+    Setting("absmax", 8), Setting("zero-point", 8), Setting("GPTQ", 8), Setting("LLM.int8()", 8),
+    Setting("absmax", 4), Setting("zero-point", 4), Setting("zero-point", 4, 64),
+    Setting("GPTQ", 4), Setting("GPTQ", 4, 64),
+    Setting("FP4", 4, 64), Setting("NF4", 4, 64), Setting("NF4", 4, 64, True),
+    Setting("absmax", 3), Setting("zero-point", 3), Setting("zero-point", 3, 64),
+    Setting("GPTQ", 3), Setting("GPTQ", 3, 64),
+    Setting("absmax", 2), Setting("zero-point", 2), Setting("zero-point", 2, 64),
+    Setting("GPTQ", 2), Setting("GPTQ", 2, 64),
+)  # fmt: skip
+
+
+def quantized(model, setting, progress=None):
+    """Return `model` quantized as `setting` says. GPTQ works on the zero-point grid.
+
+    model: a `lm.Model` in fp32, not quantized; "16 bits" gives it back as it is. LLM.int8() loads
+    tiny-lm anew: its activations are quantized as well. progress: as in `lm.quantize`.
+    Raises ValueError for a method that is not known, and whatever `lm.quantize` raises.
+    """
+    if setting.method == "16 bits":
+        return model
+    row = method(setting.method)
+    if row.needs == ACTIVATIONS:
+        return lm.load("tiny-lm", "int8", device="cpu")
+    return lm.quantize(model, row.name, progress=progress or _quietly, **setting.options)
+
+
+def _quietly(done, total, name):
+    """Report nothing: in a terminal `lm.quantize` would draw a bar of its own."""
+
+
+def measure(model, setting, text, prompt, progress=None):
+    """Return the `Result` of quantizing `model` as `setting` says.
+
+    text: what perplexity is taken of, in windows side by side. prompt: what is continued greedily.
+    progress: None or a function called with (part done, of 1, what comes next).
+    """
+    tell = progress or (lambda part, words: None)
+    tell(0.0, "quantizing")
+    small = quantized(model, setting, lambda done, total, _: tell(done / total / 2, "quantizing"))
+    tell(0.5, "perplexity")
+    perplexity = small.perplexity(text, stride=small.window - 1)
+    tell(0.65, "divergence")
+    pieces = lm.measure.window_divergences(small, model, text, stride=small.window - 1)
+    nats, tokens = np.array(pieces).T
+    tell(0.75, "facts")
+    facts = small.facts().right
+    tell(0.9, "text")
+    written = small.generate_text(prompt, NEW_TOKENS)
+    # The 16-bit weights of the file are computed with in 32 bits; they are 16 bits all the same.
+    bits = 16.0 if setting.method == "16 bits" else small.bits_per_weight
+    tell(1.0, "done")
+    far = float(nats.sum() / tokens.sum())
+    return Result(setting, bits, perplexity, facts, written, far, tuple(pieces))
+
+
+def further(one, other):
+    """Return (by how much `one` diverges more than `other`, the standard error of that).
+
+    Both in nats per token, from the differences of two `Result`s window by window: what makes a
+    window hard is in both of them and drops out. Within two standard errors of 0 no difference is
+    seen. Windows count by their tokens: the last may be short. Source: Cochran 1977, Sampling
+    Techniques, section 6.4, the ratio of two sums.
+    """
+    (ours, tokens), (theirs, _) = (np.array(r.windows).T for r in (one, other))
+    apart = ours - theirs
+    mean = apart.sum() / tokens.sum()
+    if apart.size < 2:
+        return float(mean), np.inf
+    spread = np.sum((apart - mean * tokens) ** 2) * apart.size / (apart.size - 1)
+    return float(mean), float(np.sqrt(spread) / tokens.sum())
+
+
+class Bench:
+    """One model, one text, one prompt, and the results so far, by setting."""
+
+    def __init__(self, model, text, prompt="Once upon a time"):
+        self.model, self.text, self.prompt = model, text, prompt
+        self.results = {}
+
+    def result(self, setting, progress=None):
+        """Return the `Result` of `setting`; only the first time it has to be computed."""
+        if setting not in self.results:
+            done = measure(self.model, setting, self.text, self.prompt, progress)
+            self.results[setting] = done
+        return self.results[setting]
