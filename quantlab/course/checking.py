@@ -7,7 +7,7 @@ import contextlib
 import copy
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -241,6 +241,8 @@ def _kinds(yours, expected):
         return "a number is asked for: leave the quotes away."
     if hasattr(yours, "dequantize"):
         return "this is a Quantized; the exercise asks for numbers: take .codes or .dequantize()."
+    if isinstance(yours, (Iterator, Set)):  # a generator is an iterator, too
+        return f"a list is asked for, and this is a {type(yours).__name__}: list( ) makes one."
     if callable(yours):
         return "this is a function; the exercise asks for numbers: call it with ( )."
     return ""

@@ -104,7 +104,7 @@ def product_figure(rows, exact, title):
             f"{percent(error)}", (100 * error, place), (11, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
-    for ground, label in ((style.INK, "W in 8 or 16 bits"), ("white", "W in 4 bits")):
+    for ground, label in ((style.INK, "W in 8 or 16 bits"), ("white", "W in 4 bits, or 4+16")):
         axes.plot([], [], "o", ms=9, mfc=ground, mec=style.INK, mew=1.8, label=label)
     fig.legend(loc="outside lower center", ncols=2)
     axes.set_xscale("log")

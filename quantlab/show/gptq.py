@@ -128,8 +128,10 @@ def weight_changes(changes, title):
     """
     fig, axes = style.figure(style.WIDEST, 360)
     bins = np.linspace(-2, 2, 81)
+    # A tie moves by half a step, where two bins meet, give or take a rounding: it is put inside.
+    changes = {name: np.ravel(moved) * (1 - 1e-6) for name, moved in changes.items()}
     for look, (name, moved) in zip(LOOKS, changes.items(), strict=False):
-        heights, _ = np.histogram(np.ravel(moved), bins)
+        heights, _ = np.histogram(moved, bins)
         axes.stairs(
             heights / np.size(moved), bins, color=look["color"], ls=look["ls"], lw=2, label=name
         )

@@ -31,6 +31,28 @@ def rounds_each_alone(weights, step, top):
     return [int(np.clip(np.round(weight / step), -top, top)) for weight in weights]
 
 
+def carries_with_the_wrong_sign(weights, step, top):
+    codes, carried = [], 0.0
+    for weight in weights:
+        target = weight - carried
+        codes.append(int(np.clip(np.round(target / step), -top, top)))
+        carried = target - codes[-1] * step
+    return codes
+
+
+def clips_at_the_end(weights, step, top):
+    return np.clip(diffusion(weights, step, top, clips=False), -top, top).tolist()
+
+
+def clips_the_target(weights, step, top):
+    codes, carried = [], 0.0
+    for weight in weights:
+        target = np.clip(weight + carried, -top * step, top * step)
+        codes.append(round(target / step))
+        carried = target - codes[-1] * step
+    return codes
+
+
 def takes_the_step_to_be_one(weights, step, top):
     return diffusion(weights, 1.0, top)
 
@@ -44,7 +66,20 @@ def nearest(w, h, bits):
 
 
 def forgets_to_divide(w, h, bits):
-    return ch06.gptq_in_a_loop(w, h, bits, divide=False)
+    return ch06.gptq_in_a_loop(w, h, bits, divide=lambda own, h: 1)
+
+
+def divides_by_the_root(w, h, bits):
+    return ch06.gptq_in_a_loop(w, h, bits, divide=lambda own, h: np.sqrt(own))
+
+
+def divides_by_the_number_in_damped_h(w, h, bits):
+    return ch06.gptq_in_a_loop(w, h, bits, divide=lambda own, h: h)
+
+
+def divides_by_the_number_in_h(w, h, bits):
+    added = 0.01 * np.diag(h).mean()
+    return ch06.gptq_in_a_loop(w, h, bits, divide=lambda own, damped: damped - added)
 
 
 def forgets_to_remove(w, h, bits):
@@ -61,6 +96,10 @@ def undamped(w, h, bits):
 
 def damps_a_tenth(w, h, bits):
     return ch06.gptq_in_a_loop(w, h, bits, damping=0.001)
+
+
+def damps_without_the_mean(w, h, bits):
+    return ch06.gptq_in_a_loop(w, h, bits, bare=True)
 
 
 def half_up(weights, step, top):
@@ -99,6 +138,9 @@ WRONG = [
     ("6.1", [2, 0.6, 1], "round 1.4"),
     ("6.1", [1, 1], "the shape"),
     ("6.2", rounds_each_alone, "nothing is carried"),
+    ("6.2", carries_with_the_wrong_sign, "the wrong sign"),
+    ("6.2", clips_at_the_end, "the end of the grid takes"),
+    ("6.2", clips_the_target, "the end of the grid takes"),
     ("6.2", forgets_older_losses, "older losses count"),
     ("6.2", takes_the_step_to_be_one, "a step that is not 1"),
     ("6.2", values, "the codes are asked for"),
@@ -111,9 +153,13 @@ WRONG = [
     ("6.3", "10", "leave the quotes away"),
     ("6.4", forgets_to_divide, "inverse[k, k]"),
     ("6.4", forgets_to_remove, "take it out of the inverse"),
+    ("6.4", divides_by_the_root, "not by its square root"),
+    ("6.4", divides_by_the_number_in_damped_h, "not by the one in H"),
+    ("6.4", divides_by_the_number_in_h, "not by the one in H"),
     ("6.4", nearest, "the nearest codes"),
     ("6.4", undamped, "0.01 of the diagonal's mean"),
     ("6.4", damps_a_tenth, "0.01 of the diagonal's mean"),
+    ("6.4", damps_without_the_mean, "0.01 of the diagonal's mean"),
     ("6.4", damps_too_much, "damping of 0.01"),
     ("6.4", lambda w, h, bits: ql.quantize_gptq(w, h, bits), ".codes"),
 ]
@@ -135,6 +181,19 @@ def test_only_dampings_below_the_answer_leave_other_codes():
         assert np.array_equal(codes, plain) == (damping >= ch06.plain_from())
 
 
+def test_on_the_small_layer_three_faults_look_alike_so_it_is_not_the_first_case():
+    """Told apart by their codes on twelve rows, each fault gets the hint that is its own."""
+    faults = forgets_to_remove, divides_by_the_root, divides_by_the_number_in_damped_h
+    for (w, x), kinds in (((W, X), 1), (ch06._twelve_rows(), 3)):
+        assert len({fault(w, ql.hessian(x), 3).tobytes() for fault in faults}) == kinds
+
+
+def test_a_column_may_stray_further_where_a_weight_lies_beyond_the_last_code():
+    weights, step = np.array([1.0, 1.45, 1.45, 0.2]), 0.5
+    lost = np.cumsum(weights - step * np.array(diffusion(weights, step, 2)))
+    assert np.isclose(np.abs(lost / step).max(), 1.8)
+
+
 def test_no_case_of_an_exercise_lies_on_a_tie():
     """Sums in another order must not turn a right answer into a wrong one."""
     for w, x, bits in (
@@ -142,6 +201,7 @@ def test_no_case_of_an_exercise_lies_on_a_tie():
         (W, X, 4),
         (*ch06._twelve_rows(), 3),
         (*ch06._tightly_bound(), 3),
+        (*ch06._tightly_bound(10), 3),
     ):
         scale = ql.quantize_absmax(w, bits, axis=0).scale[0]
         for step in ql.gptq_steps(w, ql.hessian(x), bits):

@@ -25,11 +25,16 @@ def right_choice(rows, weights, most_bytes, have_text):
     return min(fits, key=lambda r: r[2])[0] if fits else "none"
 
 
-def comparison(axis=0, group_size=None, on_new=True, turned=False):
+def comparison(axis=0, group_size=None, on_new=True, turned=False, learns="seen", rounds=None):
+    """rounds: what rounds, and GPTQ's further options, in place of absmax per output."""
+
     def compare(W, X_seen, X_new):
         x = X_new if on_new else X_seen
-        rounded = ql.quantize_absmax(W, bits=4, axis=axis)
-        gptq = ql.quantize_gptq(W, ql.hessian(X_seen), bits=4, group_size=group_size)
+        both = np.vstack([X_seen, X_new])
+        H = ql.hessian({"seen": X_seen, "new": X_new, "both": both}[learns])
+        method, options, gptqs = rounds or (ql.quantize_absmax, {}, {})
+        rounded = method(W, bits=4, axis=axis, **options)
+        gptq = ql.quantize_gptq(W, H, bits=4, group_size=group_size, **gptqs)
         found = [ql.errors.relative(x @ q.dequantize(), x @ W) for q in (rounded, gptq)]
         return found[::-1] if turned else found
 
@@ -53,6 +58,16 @@ def most_bits(rows, weights, most_bytes, have_text):
     fits = [r for r in rows if weights * r[1] / 8 <= most_bytes and (have_text or not r[3])]
     return max(fits, key=lambda r: r[1])[0] if fits else "none"
 
+
+def row_itself(rows, weights, most_bytes, have_text):
+    fits = [r for r in rows if weights * r[1] / 8 <= most_bytes and (have_text or not r[3])]
+    return min(fits, key=lambda r: r[2], default="none")
+
+
+GROUPS = (ql.quantize_absmax, {"group_size": 32}, {})
+GRIDS = (ql.quantize_zero_point, {}, {"symmetric": False})
+GRID_OF_GPTQ = (ql.quantize_absmax, {}, {"symmetric": False})
+GRID_OF_ROUNDING = (ql.quantize_zero_point, {}, {})
 
 RIGHT = {
     "7.1": [right_bits, lambda b, i, o, g, z: b + (16 + b * z) / g, ch07._true_bits],
@@ -78,16 +93,22 @@ WRONG = [
     ("7.1", lambda b, i, o, g, z: b + (16 + b * z) / i, "how many groups"),
     ("7.1", lambda b, i, o, g, z: b + 16 / g, "take bits as well"),
     ("7.1", lambda b, i, o, g, z: b + (32 if z else 16) / g, "as many bits as one, not 16"),
+    ("7.1", lambda b, i, o, g, z: b + (16 + 4 * z) / g, "as a code: here 2, not 4"),
+    ("7.1", lambda b, i, o, g, z: b + (32 + b * z) / g, "a scale has 16 bits here"),
     ("7.2", sorted, "fewer (or equal) bits"),
     ("7.2", lambda pairs: right_frontier(pairs)[::-1], "sorted by bits"),
     ("7.2", bits_alone, "better in the other"),
     ("7.2", better_in_both, "better in the other"),
     ("7.2", lambda pairs: [bits for bits, _ in right_frontier(pairs)], "stays if no other"),
+    ("7.2", lambda pairs: (pair for pair in right_frontier(pairs)), "a list is asked for"),
+    ("7.2", lambda pairs: set(right_frontier(pairs)), "a list is asked for"),
     ("7.3", lambda rows, *_: min(rows, key=lambda r: r[2])[0], "error decides"),
     ("7.3", most_bits, "the error decides, not bits"),
     ("7.3", lambda rows, n, most, text: right_choice(rows, n, most, True), "without text no"),
     ("7.3", lambda rows, n, most, text: right_choice(rows, n, most - 0.01, text), "that fits"),
     ("7.3", lambda *args: right_choice(*args).replace("none", "absmax, 3"), "nothing fits"),
+    ("7.3", row_itself, "its name alone"),
+    ("7.3", lambda *args: list(row_itself(*args)), "its name alone"),
     ("7.4", comparison(on_new=False), "measured on"),
     ("7.4", comparison(axis=None), "share a scale"),
     ("7.4", comparison(axis=1), "one scale per input"),
@@ -95,6 +116,13 @@ WRONG = [
     ("7.4", comparison(turned=True), "rounding comes first"),
     ("7.4", comparison(axis=None, group_size=32, on_new=False), "groups, rounding has none. And"),
     ("7.4", comparison(group_size=32, on_new=False), "And which inputs"),
+    ("7.4", comparison(learns="new"), "GPTQ may not see X_new"),
+    ("7.4", comparison(learns="both"), "GPTQ may not see X_new"),
+    ("7.4", comparison(learns="new", on_new=False), "And GPTQ may not see X_new"),
+    ("7.4", comparison(group_size=32, rounds=GROUPS), "one scale per output is asked for"),
+    ("7.4", comparison(rounds=GRIDS), "the absmax grid is asked for"),
+    ("7.4", comparison(rounds=GRID_OF_GPTQ), "the absmax grid is asked for"),
+    ("7.4", comparison(rounds=GRID_OF_ROUNDING), "the absmax grid is asked for"),
 ]
 
 

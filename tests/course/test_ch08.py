@@ -35,6 +35,11 @@ def symmetric(top):
     return np.linspace(-1, 1, 8)
 
 
+def with_the_notebooks_top(top):
+    """What one_side of section 3 gives: its `top` is the notebook's."""
+    return right_nf3(0.9677083)
+
+
 def always_the_same(top):
     return right_nf3(ch08._TOP)
 
@@ -82,7 +87,12 @@ def first_scale_alone(packed, absmax, table, block_size):
 
 RIGHT = {
     "8.1": [[5.0, 4 + 8 / 32 + 32 / (32 * 256)], (5, 4.254), [Fraction(5), Fraction(4356, 1024)]],
-    "8.2": [[0.322, 1.125], list(ch08._WEIGHTS), ql.NF4.values[[9, 13]].astype(float) * 2],
+    "8.2": [
+        [0.322, 1.125],
+        [0.161 * 2, 0.563 * 2],  # the table's values to three decimals
+        list(ch08._WEIGHTS),
+        ql.NF4.values[[9, 13]].astype(float) * 2,
+    ],
     "8.3": [right_nf3, in_float32, lambda top: right_nf3(top).tolist()],
     "8.4": [right_dequantize, in_float64, one_by_one],
 }
@@ -99,9 +109,11 @@ WRONG = [
     ("8.2", [0.1609, 0.5626], "times the absmax"),
     ("8.2", [9, 13], "these are the codes"),
     ("8.2", ql.FP4.values[[9, 13]] * 2, "FP4's table"),
+    ("8.2", [0.32, 1.12], "times absmax the weights"),  # two decimals are too few
     ("8.3", mirrored_nf3, "not the reverse"),
     ("8.3", not_divided, "ends at 1"),
     ("8.3", descending, "ascending order"),
+    ("8.3", with_the_notebooks_top, "reads the notebook's top"),
     ("8.3", symmetric, "shares in equal steps"),
     ("8.3", always_the_same, "shares in equal steps"),
     ("8.4", swapped, "in its high half"),

@@ -286,6 +286,14 @@ def test_the_moved_weights_say_how_many_moved_far():
     assert "near: 0% moved by more than half a step; far: 50% moved" in alt
 
 
+def test_a_tie_that_a_rounding_put_beyond_half_a_step_is_drawn_within():
+    ties = np.array([0.5, -0.5, 0.5, -0.5], dtype=np.float32) * np.float32(1 + 2**-22)
+    within = {"ties": np.array([0.49, -0.49, 0.49, -0.49])}
+    drawn = gptq.weight_changes({"ties": ties}, "All of them ties")
+    assert np.abs(ties).max() > 0.5 and "ties: 0% moved" in drawn.alt
+    assert drawn.data == gptq.weight_changes(within, "All of them ties").data
+
+
 @pytest.mark.parametrize(
     "draw",
     [

@@ -8,6 +8,11 @@ from quantlab.gptq import error_diffusion, hessian, quantize_gptq
 from quantlab.show.gptq_stepper import W, X
 
 DAMPINGS = (0.001, 0.01, 0.1, 1, 10, 100, 1000)
+LOST_AT_THE_END = (
+    "no code is beyond top, but what the end of the grid takes from a target is lost, too: carry "
+    "target less code times step."
+)
+DAMPING_HINT = "add the damping to H's diagonal first: 0.01 of the diagonal's mean."
 
 
 def _diffusion(weights, step, top, about=None, look_at="", mistakes=()):
@@ -40,15 +45,20 @@ def plain_from():
     return next(d for d, is_plain in zip(DAMPINGS, same, strict=True) if is_plain)
 
 
-def gptq_in_a_loop(w, h, bits, divide=True, remove=True, damping=0.01):
-    """Codes of the notebook's loop; or of one that forgets to divide, to remove or to damp."""
+def gptq_in_a_loop(w, h, bits, divide=lambda own, h: own, remove=True, damping=0.01, bare=False):
+    """Codes of the notebook's loop; or of one that divides, removes or damps in another way.
+
+    divide: gives what a loss is divided by, from the row's own numbers in the inverse and in the
+    damped `h`. bare: the damping is not a part of the diagonal's mean.
+    """
     w, top = w.copy(), 2 ** (bits - 1) - 1
     step = np.abs(w).max(axis=0) / top
-    inverse = np.linalg.inv(h + damping * np.diag(h).mean() * np.eye(len(h)))
+    damped = h + damping * (1 if bare else np.diag(h).mean()) * np.eye(len(h))
+    inverse = np.linalg.inv(damped)
     codes = np.zeros(w.shape, int)
     for k in range(len(w)):
         codes[k] = np.clip(np.round(w[k] / step), -top, top)
-        lost = (w[k] - codes[k] * step) / (inverse[k, k] if divide else 1)
+        lost = (w[k] - codes[k] * step) / divide(inverse[k, k], damped[k, k])
         w[k + 1 :] -= np.outer(inverse[k + 1 :, k], lost)
         if remove:
             inverse -= np.outer(inverse[:, k], inverse[k]) / inverse[k, k]
@@ -59,23 +69,26 @@ def _gptq(w, x, bits, about):
     """A case for the codes of GPTQ, with the codes of the usual faults."""
     h = hessian(x)
     nearest = np.round(w / (np.abs(w).max(axis=0) / (2 ** (bits - 1) - 1)))
-    mistakes = (
+    faults = (
         (
-            gptq_in_a_loop(w, h, bits, divide=False),
+            {"divide": lambda own, h: 1},
             "a share is inverse[k + 1 :, k] over the row's own number, inverse[k, k].",
         ),
         (
-            gptq_in_a_loop(w, h, bits, remove=False),
-            "when row k is done, take it out of the inverse.",
+            {"divide": lambda own, h: np.sqrt(own)},
+            "divide by inverse[k, k] itself, not by its square root: that belongs to the factor.",
         ),
+        (
+            {"divide": lambda own, h: h},
+            "divide by the row's own number in the inverse, not by the one in H.",
+        ),
+        ({"remove": False}, "when row k is done, take it out of the inverse."),
+        *(({"damping": damping}, DAMPING_HINT) for damping in (0, 0.001, 0.1)),
+        ({"bare": True}, DAMPING_HINT),
+    )
+    mistakes = (
+        *((gptq_in_a_loop(w, h, bits, **fault), advice) for fault, advice in faults),
         (nearest, "these are the nearest codes: does anything reach the rows below?"),
-        *(
-            (
-                gptq_in_a_loop(w, h, bits, damping=damping),
-                "add the damping to H's diagonal first: 0.01 of the diagonal's mean.",
-            )
-            for damping in (0, 0.001, 0.1)
-        ),
     )
     return Case((w, h, bits), quantize_gptq(w, h, bits=bits).codes, about, mistakes=mistakes)
 
@@ -86,11 +99,14 @@ def _twelve_rows():
     return rng.normal(size=(12, 3)), x
 
 
-def _tightly_bound():
-    """Six inputs that nearly move in a plane: there the damping decides some codes."""
+def _tightly_bound(size=1):
+    """Six inputs that nearly move in a plane: there the damping decides some codes.
+
+    size: what the inputs are multiplied by. It changes H, and no code.
+    """
     rng = np.random.default_rng(318)
     x = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 6)) + 0.15 * rng.normal(size=(60, 6))
-    return rng.normal(size=(6, 3)), x
+    return rng.normal(size=(6, 3)), size * x
 
 
 EXERCISES = {
@@ -117,7 +133,13 @@ EXERCISES = {
                 [0.4, 0.4, 0.4, 1.0],
                 1.0,
                 1,
-                mistakes=(([0, 0, 0, 1], "nothing is carried: round weight + carried."),),
+                mistakes=(
+                    (
+                        [0, 0, 0, 1],
+                        "either nothing is carried or it has the wrong sign: round weight + "
+                        "carried.",
+                    ),
+                ),
             ),
             _diffusion(
                 [0.3, 0.3, 0.3, 0.3],
@@ -141,6 +163,7 @@ EXERCISES = {
                 2,
                 "weights beyond the largest code, 2",
                 "no code may be above top or below -top.",
+                (([2, 2, 2, 0], LOST_AT_THE_END),),
             ),
             _diffusion(
                 [-1.0, -1.45, -1.45, -0.2],
@@ -148,10 +171,12 @@ EXERCISES = {
                 2,
                 "weights beyond the smallest code, -2",
                 "no code may be above top or below -top: the grid ends at -top, not one lower.",
+                (([-2, -2, -2, 0], LOST_AT_THE_END),),
             ),
             _long_column(),
         ),
-        learned="the total of a column never strays by more than half a step, however long it is.",
+        learned="as long as no weight lies beyond the last code, the total of a column never "
+        "strays by more than half a step, however long it is.",
     ),
     "6.3": Exercise(
         hint="compare ql.quantize_gptq(W, H, bits=4, damping=...).codes with those of "
@@ -173,10 +198,12 @@ EXERCISES = {
         hint="look at the line that changes the rows below, and at section 4: a share is one "
         "number of the inverse over another.",
         check=function(
+            # First: on the small layer three faults come to the same codes.
+            _gptq(*_twelve_rows(), 3, "twelve rows, three columns, 3 bits"),
             _gptq(W, X, 3, "the small layer at 3 bits"),
             _gptq(W, X, 4, "the small layer at 4 bits"),
-            _gptq(*_twelve_rows(), 3, "twelve rows, three columns, 3 bits"),
             _gptq(*_tightly_bound(), 3, "six inputs that nearly move in a plane, 3 bits"),
+            _gptq(*_tightly_bound(10), 3, "the same six inputs, ten times as large"),
             look_at="codes only, of W's shape, with a damping of 0.01.",
         ),
         learned="the codes of a broken GPTQ look like any others. Only the layer error tells.",

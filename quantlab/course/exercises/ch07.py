@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from quantlab import errors
-from quantlab.affine import quantize_absmax
+from quantlab.affine import quantize_absmax, quantize_zero_point
 from quantlab.course.checking import Case, function
 from quantlab.course.exercise import Exercise
 from quantlab.gptq import hessian, quantize_gptq
@@ -42,7 +42,9 @@ def _bits_case(*args):
     with_zero_points = (
         (bits + 16 / group, "the zero-points take bits as well, as many as a code."),
         (bits + 32 / group, "a zero-point is a code: it has as many bits as one, not 16."),
+        (bits + (16 + 4) / group, f"a zero-point has as many bits as a code: here {bits}, not 4."),
     )
+    with_scales_alone = ((bits + 32 / group, "a scale has 16 bits here, not 32 as NF4's."),)
     return Case(
         args,
         _true_bits(*args),
@@ -51,7 +53,7 @@ def _bits_case(*args):
             (bits, "that is the code alone: the scales come on top."),
             (bits + shared, "a group of weights shares these bits."),
             (bits + shared / inputs, "how many groups has one output?"),
-            *(with_zero_points if zero_points else ()),
+            *(with_zero_points if zero_points else with_scales_alone),
         ),
     )
 
@@ -75,31 +77,53 @@ def _choice_case(most_bytes, have_text, look_at=""):
     args = (ROWS, 1000, most_bytes, have_text)
     text = "with" if have_text else "without"
     about = f"1,000 weights in {most_bytes} bytes, {text} calibration text"
-    return Case(args, _choice(*args), about, look_at=look_at)
+    whole_row = "that is the whole row: its name alone is asked for, row[0]."
+    mistakes = [(form(row), whole_row) for row in ROWS for form in (tuple, list)]
+    return Case(args, _choice(*args), about, look_at=look_at, mistakes=mistakes)
 
 
-def _compare(w, x_seen, x_new, axis=0, group_size=None, on_new=True):
+def _compare(w, x_seen, x_new, axis=0, group_size=None, on_new=True, learns="seen"):
     x = x_new if on_new else x_seen
+    calibration = {"seen": x_seen, "new": x_new, "both": np.vstack([x_seen, x_new])}[learns]
     quantized = (
         quantize_absmax(w, 4, axis=axis),
-        quantize_gptq(w, hessian(x_seen), 4, group_size=group_size),
+        quantize_gptq(w, hessian(calibration), 4, group_size=group_size),
     )
     return [errors.relative(x @ q.dequantize(), x @ w) for q in quantized]
 
 
 def _unfair(args):
-    """Each way to leave a fault in, with a question about every fault that is left."""
-    on_seen = "which inputs is the error measured on?"
-    with_groups = "GPTQ still has groups, rounding has none."
+    """Each way to leave a fault in or to add one, with a word about every fault there is."""
     axes = {
         0: "",
         None: "how many weights share a scale when you round?",
         1: "axis=1 is one scale per input; an output is a column.",
     }
-    for axis, group_size, on_new in product(axes, (None, 32), (True, False)):
-        left = [axes[axis], "" if group_size is None else with_groups, "" if on_new else on_seen]
-        if any(left):
-            yield _compare(*args, axis, group_size, on_new), " And ".join(filter(None, left))
+    groups = {None: "", 32: "GPTQ still has groups, rounding has none."}
+    measured = {True: "", False: "which inputs is the error measured on?"}
+    calibrated = "GPTQ may not see X_new: calibrate on X_seen, measure on X_new."
+    learns = {"seen": "", "new": calibrated, "both": calibrated}
+    for faults in product(axes, groups, measured, learns):
+        words = [say[it] for say, it in zip((axes, groups, measured, learns), faults, strict=True)]
+        if any(words):
+            yield _compare(*args, *faults), " And ".join(filter(None, words))
+
+
+def _other_terms(w, x_seen, x_new):
+    """Terms that are not those of the exercise: groups for both, the zero-point grid."""
+
+    def on_new(rounded, **options):
+        gptq = quantize_gptq(w, hessian(x_seen), 4, **options)
+        return [errors.relative(x_new @ q.dequantize(), x_new @ w) for q in (rounded, gptq)]
+
+    grid = "the absmax grid is asked for, for both: GPTQ has it if you leave `symmetric` alone."
+    yield (
+        on_new(quantize_absmax(w, 4, axis=0, group_size=32), group_size=32),
+        "equal terms, but one scale per output is asked for: no groups.",
+    )
+    yield on_new(quantize_absmax(w, 4, axis=0), symmetric=False), grid
+    yield on_new(quantize_zero_point(w, 4, axis=0), symmetric=False), grid
+    yield on_new(quantize_zero_point(w, 4, axis=0)), grid
 
 
 def _comparison_case(inputs, outputs, seed):
@@ -112,7 +136,11 @@ def _comparison_case(inputs, outputs, seed):
         args,
         _compare(*args),
         f"relative errors [rounding, GPTQ] on new inputs, {inputs} inputs, {outputs} outputs",
-        mistakes=(*_unfair(args), (_compare(*args)[::-1], "the order: rounding comes first.")),
+        mistakes=(
+            *_unfair(args),
+            *_other_terms(*args),
+            (_compare(*args)[::-1], "the order: rounding comes first."),
+        ),
     )
 
 
