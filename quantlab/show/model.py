@@ -4,6 +4,7 @@ A `Setting` says how to quantize, `measure` gives the `Result`, everything below
 tables and pictures. `Bench` keeps the results of one model, so that none is computed twice.
 """
 
+import re
 from dataclasses import dataclass
 
 import matplotlib
@@ -31,7 +32,9 @@ LOOKS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """How a model is quantized. method: a key of `LOOKS`. group: weights per scale, None: a row."""
+    """How a model is quantized. method: a key of `LOOKS`. group: weights per scale; None: all of an
+    output, a row of torch's (out, in) weight and a column of the course's (in, out).
+    """
 
     method: str
     bits: int
@@ -44,7 +47,7 @@ class Setting:
         if self.method == "16 bits":
             return "none"
         if self.group is None:
-            return "row"
+            return "output"
         return f"{self.group}, quantized" if self.double_quant else str(self.group)
 
     def __str__(self):
@@ -148,12 +151,22 @@ def further(one, other):
     seen. Windows count by their tokens: the last may be short. Source: Cochran 1977, Sampling
     Techniques, section 6.4, the ratio of two sums.
     """
-    (ours, tokens), (theirs, _) = (np.array(r.windows).T for r in (one, other))
-    apart = ours - theirs
-    mean = apart.sum() / tokens.sum()
-    if apart.size < 2:
+    return apart(one.windows, other.windows)
+
+
+def apart(ours, theirs):
+    """Return what `further` does, of the windows alone: pairs (nats, tokens) of two models.
+
+    >>> mean, error = apart([(3, 10), (5, 10)], [(2, 10), (2, 10)])
+    >>> round(mean, 3), round(error, 3)
+    (0.2, 0.1)
+    """
+    (ours, tokens), (theirs, _) = (np.array(windows).T for windows in (ours, theirs))
+    off = ours - theirs
+    mean = off.sum() / tokens.sum()
+    if off.size < 2:
         return float(mean), np.inf
-    spread = np.sum((apart - mean * tokens) ** 2) * apart.size / (apart.size - 1)
+    spread = np.sum((off - mean * tokens) ** 2) * off.size / (off.size - 1)
     return float(mean), float(np.sqrt(spread) / tokens.sum())
 
 
@@ -230,11 +243,11 @@ def markdown(results):
 
 def parted(text, other):
     """Return (what `text` shares with the start of `other`, the rest), cut between words."""
-    ours, theirs = text.split(" "), other.split(" ")
+    ours, theirs = (list(re.finditer(r"\S+", t)) for t in (text, other))
     same = 0
-    while same < min(len(ours), len(theirs)) and ours[same] == theirs[same]:
+    while same < min(len(ours), len(theirs)) and ours[same][0] == theirs[same][0]:
         same += 1
-    start = " ".join(ours[:same])
+    start = text if same == len(ours) else text[: ours[same - 1].end() if same else 0]
     return start, text[len(start) :]
 
 
@@ -280,7 +293,8 @@ def cost_figure(results, title):
             "marker": marker, "color": color, "ms": 9, "lw": 1.5,
             "ls": "-" if key[1] else "--", "mfc": color if key[1] else "white", "clip_on": False,
         }  # fmt: skip
-        label = key[0] if key[0] in FIXED else f"{key[0]}, {'rows' if key[1] else 'groups of 64'}"
+        shared = "per output" if key[1] else "groups of 64"
+        label = key[0] if key[0] in FIXED else f"{key[0]}, {shared}"
         bits = [r.bits for r in line]
         if key[0] != "16 bits":
             left.plot(bits, [height(r) for r in line], **look)
@@ -309,7 +323,7 @@ def bits_axis(axes, ticks):
 
 
 def _lines(results):
-    """Return the results that a line joins: {(method, one scale per row?): results by bits}."""
+    """Return the results that a line joins: {(method, one scale per output?): results by bits}."""
     lines = {}
     for r in sorted(results, key=lambda r: r.bits):
         lines.setdefault((r.setting.method, r.setting.group is None), []).append(r)
