@@ -20,8 +20,9 @@ NEW_TOKENS = 32
 class Setting:
     """How a model is quantized.
 
-    method: "16 bits", or the label of a row of `methods.METHODS`. group: weights per scale, None: a
-    row.
+    method: "16 bits", or the label of a row of `methods.METHODS`. group: weights per
+    scale; None: all of an output, a row of torch's (out, in) weight and a column of the course's
+    (in, out).
     """
 
     method: str
@@ -35,7 +36,7 @@ class Setting:
         if self.method == "16 bits":
             return "none"
         if self.group is None:
-            return "row"
+            return "output"
         return f"{self.group}, quantized" if self.double_quant else str(self.group)
 
     @property
@@ -137,12 +138,22 @@ def further(one, other):
     seen. Windows count by their tokens: the last may be short. Source: Cochran 1977, Sampling
     Techniques, section 6.4, the ratio of two sums.
     """
-    (ours, tokens), (theirs, _) = (np.array(r.windows).T for r in (one, other))
-    apart = ours - theirs
-    mean = apart.sum() / tokens.sum()
-    if apart.size < 2:
+    return apart(one.windows, other.windows)
+
+
+def apart(ours, theirs):
+    """Return what `further` does, of the windows alone: pairs (nats, tokens) of two models.
+
+    >>> mean, error = apart([(3, 10), (5, 10)], [(2, 10), (2, 10)])
+    >>> round(mean, 3), round(error, 3)
+    (0.2, 0.1)
+    """
+    (ours, tokens), (theirs, _) = (np.array(windows).T for windows in (ours, theirs))
+    off = ours - theirs
+    mean = off.sum() / tokens.sum()
+    if off.size < 2:
         return float(mean), np.inf
-    spread = np.sum((apart - mean * tokens) ** 2) * apart.size / (apart.size - 1)
+    spread = np.sum((off - mean * tokens) ** 2) * off.size / (off.size - 1)
     return float(mean), float(np.sqrt(spread) / tokens.sum())
 
 

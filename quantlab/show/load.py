@@ -79,7 +79,7 @@ def face(load, first):
             f"{load.perplexity / first.perplexity - 1:+z.2%} against 16 bits",
         ],
     ]
-    note = "black: kept in 16 bits; grey: linear layers; pale: their scales"
+    note = "left: kept in 16 bits; middle: linear layers; right: their scales"
     return f'{bars}<div style="color:{html.QUIET}">{note}</div>{html.table(rows, row_names=True)}'
 
 
@@ -131,8 +131,8 @@ def hub_plan(gpu=None, bf16=False):
     start = "HUB_MODEL is None: nothing was downloaded. With a name, its weights are fetched, "
     if gpu is None:
         return (
-            f"{start}loaded in NF4 on the CPU and measured as above. On a GPU they would "
+            f"{start}loaded in NF4 on the CPU and measured in bits per byte. On a GPU they would "
             "lie in its own memory and compute in bfloat16, or in float16 on one without, as a T4."
         )
     dtype = "bfloat16" if bf16 else "float16, because this GPU does not compute in bfloat16"
-    return f"{start}loaded in NF4 on {gpu} and measured as above, computing in {dtype}."
+    return f"{start}loaded in NF4 on {gpu} and measured in bits per byte, computing in {dtype}."

@@ -389,7 +389,7 @@ def formats_figure(billions=BLOOM, name="BLOOM", device=32):
         _label_bar(axes, row, size, words)
         said.append(f"{label} {words}")
     first, last = (memory.weight_bytes(billions * 1e9, *BARS[i][1:]) for i in (0, -1))
-    title = f"{name}'s weights: {size_text(first)} in FP32, {size_text(last)} in 4 bits with scales"
+    title = f"{name}'s weights: {size_text(first)} in FP32, {size_text(last)} in {bits_text} bits"
     _headline(fig, title)
     axes.set_yticks(range(len(BARS)), [bar[0] for bar in BARS])
     axes.invert_yaxis()

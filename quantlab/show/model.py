@@ -3,6 +3,8 @@
 What is shown is measured in `quantlab.experiments.whole_model`.
 """
 
+import re
+
 import matplotlib
 import numpy as np
 from IPython.display import HTML, display
@@ -13,6 +15,7 @@ from quantlab.experiments.whole_model import (  # noqa: F401, what notebooks cal
     SETTINGS,
     Result,
     Setting,
+    apart,
     further,
     measure,
     quantized,
@@ -95,11 +98,11 @@ def markdown(results):
 
 def parted(text, other):
     """Return (what `text` shares with the start of `other`, the rest), cut between words."""
-    ours, theirs = text.split(" "), other.split(" ")
+    ours, theirs = (list(re.finditer(r"\S+", t)) for t in (text, other))
     same = 0
-    while same < min(len(ours), len(theirs)) and ours[same] == theirs[same]:
+    while same < min(len(ours), len(theirs)) and ours[same][0] == theirs[same][0]:
         same += 1
-    start = " ".join(ours[:same])
+    start = text if same == len(ours) else text[: ours[same - 1].end() if same else 0]
     return start, text[len(start) :]
 
 
@@ -145,7 +148,8 @@ def cost_figure(results, title):
             "marker": marker, "color": color, "ms": 9, "lw": 1.5,
             "ls": "-" if key[1] else "--", "mfc": color if key[1] else "white", "clip_on": False,
         }  # fmt: skip
-        label = key[0] if key[0] in FIXED else f"{key[0]}, {'rows' if key[1] else 'groups of 64'}"
+        shared = "per output" if key[1] else "groups of 64"
+        label = key[0] if key[0] in FIXED else f"{key[0]}, {shared}"
         bits = [r.bits for r in line]
         if key[0] != "16 bits":
             left.plot(bits, [height(r) for r in line], **style_of_line)
@@ -174,7 +178,7 @@ def bits_axis(axes, ticks):
 
 
 def _lines(results):
-    """Return the results that a line joins: {(method, one scale per row?): results by bits}."""
+    """Return the results that a line joins: {(method, one scale per output?): results by bits}."""
     lines = {}
     for r in sorted(results, key=lambda r: r.bits):
         lines.setdefault((r.setting.method, r.setting.group is None), []).append(r)

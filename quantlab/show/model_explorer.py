@@ -17,14 +17,14 @@ from quantlab.show.explorer import Explorer
 
 LOW, HIGH = 5e-5, 8  # nats per token that the picture spans
 MARKS = (0.0001, 0.001, 0.01, 0.1, 1)
-#: What shares a scale in the explorer -> weights. 0 is a row: a slider has no option None.
-GROUPS = {"whole row": 0, "128": 128, "64": 64, "32": 32, "16": 16}
+#: What shares a scale in the explorer -> weights. 0 is the whole output: a slider has no None.
+GROUPS = {"whole output": 0, "128": 128, "64": 64, "32": 32, "16": 16}
 
 
 def normal(method, bits, group):
     """Return (setting, note): what the controls ask for, as far as the method knows it.
 
-    group: weights that share a scale, 0 for a row.
+    group: weights that share a scale, 0 for all of an output.
     """
     group = group or None
     if method not in model.FIXED:
@@ -43,8 +43,8 @@ def normal(method, bits, group):
 def face(result, reference, tried, background=(), note=""):
     """Return one setting of the explorer as HTML.
 
-    reference: the result of the 16-bit model. tried: results to draw dark, `result` among them.
-    background: results to draw pale. note: what to say about the setting.
+    reference: the result of the 16-bit model. tried: results to draw large, `result` among them.
+    background: results to draw small. note: what to say about the setting.
     """
     facts = [
         ("bits per weight", f"{result.bits:.3f}"),
@@ -71,7 +71,7 @@ def face(result, reference, tried, background=(), note=""):
 
 
 def _points_svg(result, reference, tried, background):
-    """Draw divergence against bits: pale what the table holds, dark what was tried."""
+    """Draw divergence against bits: small what the table holds, large what was tried."""
     width, height = 700, 300
 
     def place(bits, divergence):
@@ -80,7 +80,7 @@ def _points_svg(result, reference, tried, background):
         return round(float(x), 1), round(float(15 + (1 - share) * (height - 70)), 1)
 
     parts = [_frame_svg(place, width, height)]
-    for results, color, size in ((background, html.GRID, 6), (tried, html.INK, 7)):
+    for results, color, size in ((background, html.QUIET, 4), (tried, html.INK, 8)):
         for r in results:
             x, y = place(r.bits, r.divergence)
             parts.append(f'<circle cx="{x}" cy="{y}" r="{size}" style="fill:{color}"/>')
@@ -141,7 +141,7 @@ class _Try:
 def explorer(bench):
     """Return the explorer of one `Bench`: method, bits and group on controls, a bar for the wait.
 
-    Results of the bench are there at once and drawn pale; every setting tried adds a dark point.
+    Results of the bench are there at once and drawn small; every setting tried adds a large point.
     """
     bar = widgets.FloatProgress(value=0, min=0, max=1, layout=widgets.Layout(width="400px"))
     bar.style.description_width = "90px"
@@ -188,10 +188,10 @@ def still(result, reference, bench):
     words.text(0, 1.1, str(result.setting), va="top", fontweight="bold", fontsize=14)
     words.text(0, 0.82, said, va="top")
     words.text(0, 0.54, "\n".join(lines[:4]), va="top", style="italic")
-    pale = [r for r in bench.results.values() if r.bits < 9]
+    small = [r for r in bench.results.values() if r.bits < 9]
     far = model.height(result)
-    axes.plot([r.bits for r in pale], [*map(model.height, pale)], "o", color="#B5B5B5", ms=8)
-    axes.plot(result.bits, far, "o", color=style.INK, ms=8)
+    axes.plot([r.bits for r in small], [*map(model.height, small)], "o", color=style.QUIET, ms=5)
+    axes.plot(result.bits, far, "o", color=style.INK, ms=9)
     axes.plot(result.bits, far, "o", mfc="none", mec=style.ERROR, mew=2.5, ms=16)
     axes.set(ylabel="divergence, nats per token", yscale="log", ylim=(LOW, HIGH))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

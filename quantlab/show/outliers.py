@@ -57,8 +57,8 @@ def _ruler(axes, level, name, values, q, high):
     marks = np.arange(0, high + 1e-9, step)
     axes.plot([0, high], [level, level], color=style.LINE, lw=1.5)
     axes.vlines(marks, level - 0.1, level + 0.1, color=style.INK, lw=1 if step < 0.3 else 2)
-    kept = len(marks) - 1
-    words = f"{name}: step {step:.3g}, {kept} mark{'' if kept == 1 else 's'} up to {high:g}"
+    many = f"{len(marks)} mark{'' if len(marks) == 1 else 's'}"
+    words = f"{name}: step {step:.3g}, {many} from 0 to {high:g}"
     axes.text(-0.05 * high, level + 0.76, words, va="center", fontsize=12)
     seen = np.argsort(values)[: (values <= high).sum()]
     places = values[seen]

@@ -61,6 +61,21 @@ def ties_up(x):
     return (np.clip(np.floor(x / step + 0.5) + zero, -128, 127) - zero) * step
 
 
+def affine(x, whole=np.round, whole_zero=np.round, steps=255):
+    low, high = min(x.min(), 0), max(x.max(), 0)
+    step = (high - low) / steps
+    zero = whole_zero(-128 - low / step)
+    return (np.clip(whole(x / step) + zero, -128, 127) - zero) * step
+
+
+def zero_cut_off(x):
+    """The published fault of the appendix, with the range widened."""
+    low, high = min(x.min(), 0), max(x.max(), 0)
+    step = (high - low) / 255
+    zero = -128 - np.trunc(low / step)
+    return (np.clip(np.round(x / step) + zero, -128, 127) - zero) * step
+
+
 def unsigned(x):
     x = np.append(x, 0).astype(np.float32)
     step = (x.max() - x.min()) / np.float32(255)
@@ -93,7 +108,7 @@ FOUR = ch04._product_errors(4)
 
 RIGHT = {
     "4.1": [[1, -3, 7, 0], np.array([1, -3, 7, 0], np.int8), (1.0, -3.0, 7.0, -0.0)],
-    "4.2": [right_zero_point, ties_up, unsigned, one_by_one],
+    "4.2": [right_zero_point, ties_up, unsigned, one_by_one, affine],
     "4.3": [FOUR, np.round(FOUR, 4), tuple(Fraction(e) for e in FOUR), [round(e, 5) for e in FOUR]],
     "4.4": [right_dequantize, turned, row_by_row],
 }
@@ -105,6 +120,10 @@ WRONG = [
     ("4.1", [1, -3, 7, -1], "which mark is nearest"),
     ("4.1", [0.857, -2.571, 6.0, 0.0], "not the codes"),
     ("4.1", [0.86, -2.57, 6, 0], "not the codes"),
+    ("4.1", [0.857, -2.57, 6, 0], "not the codes"),
+    ("4.1", [1, 3, 7, 0], "the sign"),
+    ("4.1", [2, -6, 15, -1], "the largest is 7"),
+    ("4.1", ["1", "-3", "7", "0"], "leave the quotes away"),
     ("4.1", [1.05, -2.8, 7, -0.35], "round each"),
     ("4.1", ql.quantize_zero_point([0.9, -2.4, 6.0, -0.3], bits=4).codes, "not absmax"),
     ("4.1", [1, -3, 7], "the shape"),
@@ -121,10 +140,18 @@ WRONG = [
     ("4.2", lambda x: ql.quantize_absmax(x).dequantize(), "that is absmax"),
     ("4.2", overflowing, "in a wider type"),
     ("4.2", lambda x: print(x), "return"),
+    ("4.2", zero_cut_off, "cut off, a zero-point"),
+    ("4.2", lambda x: affine(x, whole_zero=np.trunc), "cut off, a zero-point"),
+    ("4.2", lambda x: affine(x, whole_zero=np.floor), "cut off, a zero-point"),
+    ("4.2", lambda x: affine(x, steps=256), "255 steps between them"),
+    ("4.2", lambda x: affine(x, whole=np.trunc), "round, don't cut"),
+    ("4.2", lambda x: affine(x, whole=np.floor), "round, don't cut"),
     ("4.3", FOUR[::-1], "absmax comes first"),
     ("4.3", ch04._product_errors(8), "the errors of 8"),
     ("4.3", [100 * e for e in FOUR], "these are percent"),
     ("4.3", [8.5, 12.43], "these are percent"),
+    ("4.3", [12.43, 8.5], "absmax comes first"),
+    ("4.3", ["0.0850", "0.1243"], "leave the quotes away"),
     ("4.3", [8.5, 12.4], "these are percent"),
     ("4.3", [0.085, 0.124], "give four decimals"),
     ("4.3", ch04._product_errors(4, (None, None)), "set axis"),
@@ -147,3 +174,14 @@ def test_the_wrong_axis_is_caught_although_a_square_matrix_hides_it():
 def test_absmax_beats_zero_point_at_four_bits_as_the_solution_says():
     absmax, zero_point = ch04._product_errors(4)
     assert absmax < zero_point
+
+
+def test_a_small_group_gains_by_a_zero_point_in_every_draw():
+    """Notebook 04 prints the gains of one scale for all, and states this one in words."""
+    for seed in range(8):
+        x = np.random.default_rng(seed).normal(size=4096)
+        both = (
+            quantize(x, group_size=64) for quantize in (ql.quantize_absmax, ql.quantize_zero_point)
+        )
+        plain, zero = (ql.errors.snr_db(q.dequantize(), x) for q in both)
+        assert 0.7 < zero - plain < 1.1

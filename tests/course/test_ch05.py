@@ -58,6 +58,29 @@ def with_steps(x, w, axis_x, axis_w, apart=None, code_x=True, code_w=True, bits=
     return calm_x @ calm_w + x[:, apart] @ w[apart]
 
 
+def in_parts(x, w, codes=True, steps="xw", kind=np.int32, size=np.abs):
+    apart = (np.abs(x) >= 6.0).any(axis=0)
+    calm_x, calm_w = x[:, ~apart], w[~apart]
+    step_x, step_w = size(calm_x).max(axis=1)[:, None] / 127, size(calm_w).max(axis=0) / 127
+    sums = np.round(calm_x / step_x).astype(kind) @ np.round(calm_w / step_w).astype(kind)
+    for name, step in (("x", step_x), ("w", step_w)):
+        sums = sums * step if name in steps else sums
+    return sums * codes + x[:, apart] @ w[apart]
+
+
+def outliers_twice(x, w):
+    apart = ql.outlier_columns(x)
+    whole = ql.quantized_matmul(ql.quantize_absmax(x, axis=1), ql.quantize_absmax(w, axis=0))
+    return whole + x[:, apart] @ w[apart]
+
+
+def zero_point(x, w):
+    apart = (np.abs(x) >= 6.0).any(axis=0)
+    x8 = ql.quantize_zero_point(x[:, ~apart], axis=1)
+    w8 = ql.quantize_zero_point(w[~apart], axis=0)
+    return ql.quantized_matmul(x8, w8) + x[:, apart] @ w[apart]
+
+
 def rows_apart(x, w):
     apart = (np.abs(x) >= 6.0).any(axis=1)
     result = ql.quantized_matmul(ql.quantize_absmax(x, axis=1), ql.quantize_absmax(w, axis=0))
@@ -81,7 +104,7 @@ RIGHT = {
     "5.1": [[16, 16, 8, 16], (16.0, 16.0, 8.0, 16.0), np.array([16, 16, 8, 16], np.uint8)],
     "5.2": [share, share_by_loop, lambda x, t: (np.abs(x).max(axis=0) >= t).mean(dtype=np.float32)],
     "5.3": [ch05._HALF, float(ch05._HALF), np.int64(ch05._HALF)],
-    "5.4": [separated, in_fp16, through_values, lambda x, w: ql.llm_int8_matmul(x, w)],
+    "5.4": [separated, in_parts, in_fp16, through_values, lambda x, w: ql.llm_int8_matmul(x, w)],
 }
 
 WRONG = [
@@ -89,6 +112,10 @@ WRONG = [
     ("5.1", [16, 16, 16, 8], "4.027 is below"),
     ("5.1", [8, 16, 8, 8], "7.408 reaches"),
     ("5.1", [8, 8, 16, 8], "do reach"),
+    ("5.1", [16, 16, 16, 16], "4.027 is the largest"),
+    ("5.1", [8, 16, 8, 16], "7.408 reaches"),
+    ("5.1", [0, 1, 3], "these are the columns"),
+    ("5.1", [2, 2, 1, 2], "these are bytes"),
     ("5.1", [16, 16], "the shape"),
     ("5.1", [16, 16, 16], "four columns"),
     ("5.1", [True, True, False, True], "bits are asked for"),
@@ -102,6 +129,7 @@ WRONG = [
     ("5.2", lambda x, t: 100 * share(x, t), "not percent"),
     ("5.2", lambda x, t: len(ql.outlier_columns(x, t)), "how many columns"),
     ("5.2", ql.outlier_columns, "these are the columns"),
+    ("5.2", lambda x, t: (np.abs(x) >= t).any(axis=0), "which columns go"),
     ("5.2", lambda x, t: len(ql.outlier_columns(x, t)) / len(x), "not of rows"),
     ("5.2", lambda x, t: share(x, 6.0), "handed in"),
     ("5.2", lambda x, t: (np.abs(x) >= t).sum() / x.shape[1], "a column counts once"),
@@ -110,7 +138,12 @@ WRONG = [
     ("5.3", 6, "far more than halve"),
     ("5.3", 1, "nearly all in 16 bits"),
     ("5.3", 45, "come from codes"),
-    ("5.3", 119, "compare with half"),
+    ("5.3", 10, "not the largest"),
+    ("5.3", ch05._HALF - 1, "not the largest"),
+    ("5.3", 100, "leaves more than half"),
+    ("5.3", 119, "still set apart"),
+    ("5.3", 200, "still set apart"),
+    ("5.3", ch05._HALF + 0.5, "compare with half"),
     ("5.4", lambda x, w: x @ w, "is anything rounded"),
     ("5.4", lambda x, w: x.astype(np.float16) @ w.astype(np.float16), "is anything rounded"),
     ("5.4", lambda x, w: separated(x, w, axis=0, keepdims=False), "one step per row"),
@@ -130,6 +163,15 @@ WRONG = [
     ("5.4", lambda x, w: with_steps(x, w, 1, 0, (x >= 6).any(axis=0)), "may be negative"),
     ("5.4", lambda x, w: with_steps(x, w, 1, 0, (np.abs(x) > 6).any(axis=0)), "equal to the"),
     ("5.4", lambda x, w: with_steps(x, w, 1, 0, np.zeros(x.shape[1], bool)), "plain absmax"),
+    ("5.4", lambda x, w: with_steps(x, w, 1, 0, (np.abs(x) >= 4.5).any(axis=0)), "5.875 does not"),
+    ("5.4", lambda x, w: in_parts(x, w, codes=False), "Where are the calm columns"),
+    ("5.4", lambda x, w: in_parts(x, w, steps=()), "multiply them by both steps"),
+    ("5.4", lambda x, w: in_parts(x, w, steps="x"), "the steps of w are missing"),
+    ("5.4", lambda x, w: in_parts(x, w, steps="w"), "the steps of x are missing"),
+    ("5.4", lambda x, w: in_parts(x, w, kind=np.int8), "in a wider type"),
+    ("5.4", lambda x, w: in_parts(x, w, size=lambda m: m), "np.abs first"),
+    ("5.4", outliers_twice, "count twice"),
+    ("5.4", zero_point, "absmax is asked for"),
     ("5.4", from_codes, "went through codes"),
     ("5.4", truncated, "don't cut"),
     (

@@ -76,6 +76,8 @@ WRONG = [
     ("10.3", config(bnb_4bit_quant_type="fp4"), "the default is fp4"),
     ("10.3", config(bnb_4bit_use_double_quant=False), "scales can be 8-bit codes"),
     ("10.3", config(bnb_4bit_compute_dtype=torch.bfloat16), "a T4 has no bfloat16"),
+    ("10.3", config(bnb_4bit_compute_dtype=torch.float32), "its 16-bit units are many times"),
+    ("10.3", config(bnb_4bit_compute_dtype=None), "its 16-bit units are many times"),
     ("10.3", config(load_in_4bit=False), "without this flag"),
     ("10.3", type(config()), "call the class"),
     ("10.3", {"load_in_4bit": True}, "not a dict of flags"),

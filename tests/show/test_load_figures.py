@@ -119,9 +119,9 @@ def test_the_explorer_has_a_picture_for_readers_without_a_kernel(explorer):
 @pytest.mark.parametrize(
     ("gpu", "bf16", "words"),
     [
-        (None, True, "on the CPU and measured as above. On a GPU they would"),
-        ("Tesla T4", False, "on Tesla T4 and measured as above, computing in float16, because"),
-        ("H200", True, "on H200 and measured as above, computing in bfloat16."),
+        (None, True, "on the CPU and measured in bits per byte. On a GPU they would"),
+        ("Tesla T4", False, "T4 and measured in bits per byte, computing in float16, because"),
+        ("H200", True, "on H200 and measured in bits per byte, computing in bfloat16."),
     ],
 )
 def test_the_plan_is_one_line_that_names_the_hardware(gpu, bf16, words):

@@ -110,8 +110,8 @@ def test_the_table_has_a_row_per_result_with_its_numbers():
     lines = model.markdown(RESULTS).splitlines()
     assert lines[2] == "| 16 bits | none | 16.00 | 20.0 | 0.0000 | 250 |"
     assert lines[3] == "| NF4 | 64, quantized | 4.13 | 20.2 | 0.0000 | 244 |"
-    assert lines[4] == "| GPTQ, 3 bits | row | 3.11 | 21.0 | 0.1000 | 200 |"
-    assert lines[5] == "| absmax, 2 bits | row | 2.05 | 1,451 | 0.0000 | 0 |"
+    assert lines[4] == "| GPTQ, 3 bits | output | 3.11 | 21.0 | 0.1000 | 200 |"
+    assert lines[5] == "| absmax, 2 bits | output | 2.05 | 1,451 | 0.0000 | 0 |"
     assert len(lines) == 2 + len(RESULTS)
 
 
@@ -126,10 +126,16 @@ def test_the_table_is_what_a_notebook_shows():
         (EXACT.text, EXACT.text, ""),
         (ROWS.text, "Once upon a time there was", " an old king."),
         ("Twice", "", "Twice"),
+        ("Once  upon\na time. There", "Once  upon\na", " time. There"),
     ],
 )
 def test_texts_part_between_words(text, start, rest):
     assert model.parted(text, EXACT.text) == (start, rest)
+
+
+def test_a_line_break_parts_words_as_a_blank_does():
+    ours, theirs = "three sons. They were", "three sons.\nOne day"
+    assert model.parted(ours, theirs) == ("three sons.", " They were")
 
 
 def test_a_bar_stands_where_a_text_leaves_the_reference():
@@ -161,7 +167,7 @@ COSTS = {Q: 0.25, "model.layers.1.mlp.down_proj": 0.01}
 
 def test_the_cost_figure_tells_every_result_in_its_alt_text():
     alt = model.cost_figure(RESULTS, "Fewer bits cost more").alt
-    assert "GPTQ, 3 bits, one scale per row: 3.11 bits, 0.1000, 200 facts" in alt
+    assert "GPTQ, 3 bits, one scale per output: 3.11 bits, 0.1000, 200 facts" in alt
 
 
 def test_a_difference_comes_with_its_standard_error():
@@ -217,7 +223,7 @@ def test_each_setting_tried_adds_a_point(explorer):
     before = circles(explorer.html.value)
     shown = explorer.set(method="absmax")
     assert circles(shown) == before + 1
-    assert "absmax, 3 bits, one scale per row" in shown
+    assert "absmax, 3 bits, one scale per output" in shown
     assert circles(explorer.set(bits=4)) == before + 2
 
 
@@ -225,7 +231,7 @@ def test_coming_back_to_a_setting_adds_none_and_computes_none(explorer, bench, m
     explorer.set(method="absmax")
     monkeypatch.setattr(whole_model, "measure", lambda *a: pytest.fail("computed again"))
     explorer.set(method="GPTQ")
-    assert circles(explorer.set(method="absmax")) == 3  # one pale, two tried
+    assert circles(explorer.set(method="absmax")) == 3  # one small, two tried
 
 
 def test_the_face_has_the_numbers_of_the_result():
@@ -256,4 +262,4 @@ def test_after_trouble_the_explorer_goes_on(explorer, monkeypatch, trouble):
 
 
 def test_the_still_says_what_it_shows(explorer):
-    assert "GPTQ, 3 bits, one scale per row: 3.11 bits per weight" in explorer.static.alt
+    assert "GPTQ, 3 bits, one scale per output: 3.11 bits per weight" in explorer.static.alt

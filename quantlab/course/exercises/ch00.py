@@ -20,10 +20,16 @@ EXERCISES = {
             about="GB of 7 billion weights in BF16",
             look_at="parameters × bytes per parameter, then bytes to GB.",
             mistakes=(
-                (7e9 * 2 / memory.GiB, "this is in GiB; a GB has 10⁹ bytes."),
+                *(
+                    (round(7e9 * 2 / memory.GiB, d), "this is in GiB; a GB has 10⁹ bytes.")
+                    for d in (0, 1, 2, 3, 17)
+                ),
                 (7 * 16, "these are billions of bits; a byte has 8 of them."),
                 (7e9 * 2, "these are bytes; a GB has 10⁹ of them."),
                 (7 * 4, "that is FP32, 4 bytes per weight."),
+                (7, "that is 1 byte per weight: BF16 has 2."),
+                (7 * 8, "that is 8 bytes per weight: BF16 has 2."),
+                (3.5, "that is 4 bits per weight: BF16 has 16."),
                 (7e3 * 2, "these are MB; a GB has 1,000 of them."),
             ),
         ),
@@ -37,7 +43,13 @@ EXERCISES = {
                 1,
                 about="to_gib(2**30)",
                 look_at="how many bytes is one GiB?",
-                mistakes=((memory.GiB / memory.GB, "that is in GB, 10⁹ bytes each."),),
+                mistakes=(
+                    (memory.GiB / memory.GB, "that is in GB, 10⁹ bytes each."),
+                    (1024, "that is in MiB: a GiB has 1,024 of them."),
+                    (memory.GiB**2, "a larger unit makes the number smaller: divide."),
+                    (memory.GiB / (2 ^ 30), "^ is no power in Python: 2**30."),
+                    (8, "that is bits: the size comes in bytes."),
+                ),
             ),
             Case(
                 (24e9,),
@@ -52,12 +64,24 @@ EXERCISES = {
     "0.3": Exercise(
         hint="every block of weights pays for one scale: what is one weight's part of it?",
         check=function(
-            Case((4, 64, 32), 4.5, about="4-bit codes, blocks of 64, a 32-bit scale"),
+            Case(
+                (4, 64, 32),
+                4.5,
+                about="4-bit codes, blocks of 64, a 32-bit scale",
+                mistakes=(
+                    (4 * 64 + 32, "these are the bits of a whole block: how many for one weight?"),
+                    (0.5, "this is the scale's part: the code's own bits come on top."),
+                    (6, "the scale's bits are shared by the block: divide them by its size."),
+                ),
+            ),
             Case(
                 (4, 128, 16),
                 4.125,
                 about="4-bit codes, blocks of 128, a 16-bit scale",
                 look_at="the scale's bits are an argument: they are not always 32.",
+                mistakes=tuple(
+                    (round(4.125, d), "give all decimals: don't round.") for d in (1, 2)
+                ),
             ),
             Case((3, 32, 16), 3.5, about="3-bit codes, blocks of 32, a 16-bit scale"),
             look_at="the code's own bits, plus the scale's bits shared by the whole block.",
@@ -76,6 +100,7 @@ EXERCISES = {
                     (24e9 * 16, "bits per weight divide: the more bits, the fewer weights."),
                     (24e9 * 2, "bits per weight divide: the more bits, the fewer weights."),
                     (12, "these are billions; give the number of weights."),
+                    (24e9 / 16 / 8, "a byte has 8 bits: multiply by 8."),
                 ),
             ),
             Case(
@@ -85,6 +110,7 @@ EXERCISES = {
                 within=1,
                 why="one weight",
                 look_at="bits per weight may have a fraction.",
+                mistakes=((12e9, "bits is an argument: here it is 4.5, not 16."),),
             ),
             Case(
                 (24e9, 4.5, 0.1),
@@ -112,7 +138,14 @@ EXERCISES = {
                 (_LLAMA_CACHE * 8, "64 heads share 8 pairs of keys and values: count 8."),
                 (21.5, "64 heads share 8 pairs of keys and values: count 8."),
                 (_LLAMA_CACHE * memory.GB / memory.GiB, "this is in GiB; a GB has 10⁹ bytes."),
-                (_LLAMA_CACHE / 2, "a key and a value: two lists for each head."),
+                (20, "64 heads share 8 pairs of keys and values: count 8."),
+                (_LLAMA_CACHE / 8, "each layer has 8 pairs of keys and values, not one."),
+                (
+                    _LLAMA_CACHE / 2,
+                    "a 2 is missing: a key and a value are two lists, and a number takes 2 bytes.",
+                ),
+                (_LLAMA_CACHE * 2, "there is a 2 too many: two lists, 2 bytes for each number."),
+                (_LLAMA_CACHE * 1e3, "these are MB; a GB has 1,000 of them."),
                 (_LLAMA_CACHE * memory.GB, "these are bytes; a GB has 10⁹ of them."),
                 (
                     _LLAMA_CACHE / 8192,

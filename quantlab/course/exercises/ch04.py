@@ -13,6 +13,25 @@ MATRICES = (article.X, article.W)
 _LINE = np.linspace(-3.0, 5.0, 1001)
 
 
+def _slips(x):
+    """Yield (a round trip of `x` as people get it wrong, what to look at)."""
+    low, high = min(x.min(), 0), max(x.max(), 0)
+
+    def back(steps=255, whole=np.round, whole_zero=np.round):
+        step = (high - low) / steps
+        zero = whole_zero(-128 - low / step)
+        return (np.clip(whole(x / step) + zero, -128, 127) - zero) * step
+
+    for cut in (np.floor, np.ceil):
+        yield (
+            back(whole_zero=cut),
+            "cut off, a zero-point pushes one end of the range out of the codes: round it.",
+        )
+    yield back(steps=256), "256 codes have 255 steps between them."
+    for cut in (np.trunc, np.floor):
+        yield back(whole=cut), "a code is the nearest whole number: round, don't cut."
+
+
 def _round_trip(x, about):
     """A case for a zero-point round trip at 8 bits: what comes back is within half a step of `x`.
 
@@ -24,6 +43,7 @@ def _round_trip(x, about):
     wrapped = steps.astype(np.int8) * q.scale
     codes = "these are codes: the round trip ends with values, (code - zero-point) * scale."
     mistakes = (
+        *_slips(x),
         (q.codes, codes),
         (q.codes.astype(int) + 128, codes),
         (steps, "these are steps from zero: multiply by the scale."),
@@ -94,6 +114,8 @@ _FOUR = _product_errors(4)
 _PERCENT = [100 * e for e in _FOUR]
 _STEPS = [1.05, -2.8, 7.0, -0.35]
 _BACK = [np.round(quantize_absmax(BY_HAND, bits=4).dequantize(), d) for d in (1, 2, 3, 4, 17)]
+_BACK += [[float(f"{v:.{d}g}") for v in _BACK[-1]] for d in (2, 3, 4)]  # significant digits
+_QUOTES = "numbers are asked for: leave the quotes away."
 
 EXERCISES = {
     "4.1": Exercise(
@@ -108,6 +130,12 @@ EXERCISES = {
                 ([1, -2, 7, 0], "-2.4 is 2.8 steps below zero: that cuts off, it does not round."),
                 ([1, -3, 7, -1], "-0.3 is 0.35 steps below zero: which mark is nearest?"),
                 (quantize_zero_point(BY_HAND, bits=4).codes, "that is zero-point, not absmax."),
+                ([1, 3, 7, 0], "the sign: -2.4 is below zero, and so is its code."),
+                *(
+                    (codes, "4 bits have 15 codes of both signs: the largest is 7.")
+                    for codes in ([2, -6, 15, -1], [2, -6, 16, -1])
+                ),
+                (["1", "-3", "7", "0"], _QUOTES),
                 *((b, "these are the values read back, not the codes.") for b in _BACK),
                 (_STEPS, "these are steps: round each to the nearest whole number."),
             ),
@@ -120,6 +148,9 @@ EXERCISES = {
             _round_trip([-1.0, 0.0, 4.0], "input on both sides of zero [-1.0, 0.0, 4.0]"),
             _round_trip([5.0, 5.5, 6.0], "all-positive input [5.0, 5.5, 6.0]"),
             _round_trip([-6.0, -5.5, -5.0], "all-negative input [-6.0, -5.5, -5.0]"),
+            # Their zero-points, -55.14 and -50.73, lie on either side of a half.
+            _round_trip([-1.0, 0.0, 2.5], "a range that is no whole number of steps, -1.0 to 2.5"),
+            _round_trip([-1.0, 0.0, 2.3], "a range that is no whole number of steps, -1.0 to 2.3"),
             Property(
                 (_LINE,),
                 lambda back: 200 <= len(np.unique(np.asarray(back))) <= 256,
@@ -152,9 +183,18 @@ EXERCISES = {
             look_at="axis=1 for X, axis=0 for W, bits=4 for both, and compare with X @ W.",
             mistakes=(
                 (_FOUR[::-1], "the order: absmax comes first."),
+                *(([f"{e:.{d}f}" for e in _FOUR], _QUOTES) for d in (3, 4)),
+                (["0.085", "0.1243"], _QUOTES),
                 (_product_errors(8), "the width: these are the errors of 8 bits."),
                 *(
                     (np.round(_PERCENT, d), "these are percent: leave it a fraction.")
+                    for d in DIGITS
+                ),
+                *(
+                    (
+                        np.round(_PERCENT[::-1], d),
+                        "these are percent, and absmax comes first: give fractions.",
+                    )
                     for d in DIGITS
                 ),
                 *((np.round(_FOUR, d), "that rounds too far: give four decimals.") for d in (2, 3)),

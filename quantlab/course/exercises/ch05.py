@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 
 from quantlab import article, errors
-from quantlab.affine import quantize_absmax, quantized_matmul
+from quantlab.affine import quantize_absmax, quantize_zero_point, quantized_matmul
 from quantlab.course.checking import Case, Property, function, value
 from quantlab.course.exercise import Exercise
 from quantlab.outliers import llm_int8_matmul, outlier_columns
 from quantlab.show import outliers as figures
 
 
-def _halving_threshold(x, w, codes=False):
-    """The largest whole threshold at which separation halves the error of plain absmax.
+def _halving_thresholds(x, w, codes=False):
+    """The whole thresholds at which separation halves the error of plain absmax, or does more.
 
     codes: take the weights that meet outliers from codes.
     """
@@ -22,18 +22,24 @@ def _halving_threshold(x, w, codes=False):
     enough = errors.relative(plain, exact) / 2
     thresholds = range(1, int(np.abs(x).max()) + 1)
     good = (t for t in thresholds if errors.relative(llm_int8_matmul(x, w, t), exact) <= enough)
-    return max(good)
+    return list(good)
 
 
 # 5.4: the product as asked for, and as people write it instead. Its numbers are exact in FP16.
 
 
-def _coded(m, axis, peak_of=None, largest=127, rounding=np.round):
+def _step(m, axis, largest=127, signed=False):
+    """The steps of m, values along `axis` sharing one (None: all do)."""
+    return (m if signed else np.abs(m)).max(axis=axis, keepdims=True) / largest
+
+
+def _coded(m, axis, peak_of=None, largest=127, rounding=np.round, signed=False):
     """m through codes and back; axis: along which values share a step (None: all do).
 
-    peak_of: the matrix whose largest magnitudes set the steps, if it is not m.
+    peak_of: the matrix whose largest magnitudes set the steps, if it is not m. signed: take the
+    largest numbers instead.
     """
-    step = np.abs(m if peak_of is None else peak_of).max(axis=axis, keepdims=True) / largest
+    step = _step(m if peak_of is None else peak_of, axis, largest, signed)
     return rounding(m / step) * step
 
 
@@ -64,12 +70,30 @@ def _wrong_products(x, w, apart):
     """Yield (a product that people write, what to look at)."""
     rows = (np.abs(x) >= 6).any(axis=1, keepdims=True)
     none, positive, above = np.zeros_like(apart), (x >= 6).any(axis=0), (np.abs(x) > 6).any(axis=0)
+    below = (np.abs(x) >= 5).any(axis=0)
     exact, outliers = x @ w, x[:, apart] @ w[apart]
     yield exact, "is anything rounded? The calm columns become codes from -127 to 127."
     yield np.where(rows, exact, _coded(x, 1) @ _coded(w, 0)), "columns of x stand apart, not rows."
     yield _separated(x, w, none), "no column stands apart here: this is plain absmax."
     yield _separated(x, w, positive), "an outlier may be negative: it is the magnitude that counts."
     yield _separated(x, w, above), "a value equal to the threshold, 6.0, reaches it."
+    yield _separated(x, w, below), "5.875 does not reach 6: its column stays in 8 bits."
+    yield outliers, "this is the part with the outliers alone. Where are the calm columns?"
+    twice = "the outliers count twice: leave their columns out of the 8-bit part."
+    yield _separated(x, w, none) + outliers, twice
+    calm_x, calm_w = x[:, ~apart], w[~apart]
+    step_x, step_w = (_step(m, axis) for m, axis in ((calm_x, 1), (calm_w, 0)))
+    codes_x, codes_w = np.round(calm_x / step_x), np.round(calm_w / step_w)
+    sums = codes_x @ codes_w
+    yield sums + outliers, "these are sums of codes: multiply them by both steps."
+    yield sums * step_x + outliers, "the steps of w are missing."
+    yield sums * step_w + outliers, "the steps of x are missing."
+    narrow = codes_x.astype(np.int8) @ codes_w.astype(np.int8)
+    yield narrow * step_x * step_w + outliers, "int8 ran over: add up in a wider type."
+    signed = _of(signed=True)
+    yield _separated(x, w, apart, signed, signed), "steps need the largest magnitude: np.abs first."
+    affine = quantize_zero_point(calm_x, axis=1), quantize_zero_point(calm_w, axis=0)
+    yield quantized_matmul(*affine) + outliers, "this is zero-point: absmax is asked for."
     for whole in _WHOLE:
 
         def form(**options):
@@ -126,7 +150,7 @@ def _numbers(tokens, features, out):
     odd = 2 * rng.integers(-16, 16, tokens * features + features * out) + 1  # no code is a tie
     x = odd[: tokens * features].reshape(tokens, -1) / 8 * 0.5 ** np.arange(tokens)[:, None]
     w = odd[tokens * features :].reshape(features, -1) / 16 * 0.5 ** np.arange(out)
-    x[tokens - 1, 1], x[0, 3] = -512.0, 6.0
+    x[tokens - 1, 1], x[0, 3], x[0, 0] = -512.0, 6.0, 5.875
     return x, w, (np.abs(x) >= 6).any(axis=0)
 
 
@@ -170,7 +194,9 @@ def _products(*checks):
 
 
 _X, _W = figures.sample()
-_HALF = _halving_threshold(_X, _W)
+_HALVING = _halving_thresholds(_X, _W)
+_HALF = max(_HALVING)
+_NONE = int(np.abs(_X).max()) + 1  # the lowest threshold that no column reaches
 
 EXERCISES = {
     "5.1": Exercise(
@@ -187,6 +213,10 @@ EXERCISES = {
                 ([16, 16, 8, 8], "-4.913 has the magnitude 4.913."),
                 ([16, 16, 16, 8], "4.027 is below 4.5. Which column has -4.913?"),
                 ([8, 16, 8, 8], "7.408 reaches 4.5, and so does -4.913."),
+                ([8, 16, 8, 16], "7.408 reaches 4.5."),
+                ([16, 16, 16, 16], "4.027 is the largest of its column, and below 4.5."),
+                ([0, 1, 3], "these are the columns. In how many bits is each of the four?"),
+                ([2, 2, 1, 2], "these are bytes. Bits are asked for, 8 or 16."),
                 ([8, 8, 16, 8], "columns of 16 bits are those that do reach the threshold."),
             ),
         ),
@@ -202,6 +232,10 @@ EXERCISES = {
                 mistakes=(
                     (2, "this is how many columns go. Which share of all columns is it?"),
                     ([0, 1], "these are the columns. Which share of all columns is it?"),
+                    (
+                        [True, True, False, False],
+                        "this says which columns go. Which share of all columns is it?",
+                    ),
                     (50, "a share from 0 to 1 is asked for, not percent."),
                     (2 / 3, "divide by the number of columns, not of rows."),
                     (2 / 12, "count columns, not values: a column goes as a whole."),
@@ -249,14 +283,21 @@ EXERCISES = {
             look_at="compare with half of the error of quantized_matmul on vector-wise absmax.",
             mistakes=(
                 (_HALF + 1, "this one leaves a little more than half of the error."),
-                (50, "50 halves the error, and it is not the largest that does."),
                 (1, "1 halves it too, with nearly all in 16 bits. The largest is asked for."),
                 (6, "6 does far more than halve it. The largest is asked for."),
                 (
-                    _halving_threshold(_X, _W, codes=True),
+                    max(_halving_thresholds(_X, _W, codes=True)),
                     "here the weights come from codes: hand over w itself, not its codes.",
                 ),
-                (118, "at 118 and above, is any column still set apart?"),
+                *(
+                    (t, f"{t} halves the error, and it is not the largest that does.")
+                    for t in _HALVING
+                ),
+                *(
+                    (t, f"at {_NONE} and above, is any column still set apart?")
+                    for t in (*range(_NONE, 202), 500, 1000, 2000)
+                ),
+                *((t, f"{t} leaves more than half of the error.") for t in range(_HALF + 2, _NONE)),
             ),
         ),
         learned=f"at {_HALF} only {len(outlier_columns(_X, _HALF))} of 64 columns are in 16 bits: "
