@@ -105,7 +105,7 @@ def changes(root=ROOT):
     """Return {path: text to be} of the files under `root` whose links are not what they should."""
     notebooks = sorted((root / "notebooks").glob("*.ipynb"))
     names = {path.name for path in notebooks}
-    pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    pages = [*sorted(root.glob("*.md")), *root.glob("CITATION.cff"), *(root / "docs").glob("*.md")]
     held = {path: path.read_text(encoding="utf-8") for path in (*notebooks, *pages)}
     formers = former(held.values(), names)
     wanted = {path: rewrite_notebook(path, names, formers) for path in notebooks}
