@@ -2,14 +2,26 @@
 
 from html import escape
 
-# Faces take JupyterLab's colours where there are any, so that they follow its dark theme.
-INK = "var(--jp-content-font-color1, #222222)"
-QUIET = "var(--jp-content-font-color2, #6B6B6B)"
-GRID = "var(--jp-border-color2, #D0D0D0)"
-PALE = "var(--jp-layout-color2, #F2F2F2)"
-GROUND = "var(--jp-layout-color1, #FFFFFF)"
+from quantlab.show import style
+
 # Legible on white and on JupyterLab's dark ground, #111111: a contrast over 4 on both.
 RED = "#D9480F"
+#: `style.ROLES` on a page: JupyterLab's colours where there are any, to follow its dark theme.
+COLORS = (
+    style.ROLES
+    | {
+        role: f"var(--jp-{name}, {style.ROLES[role]})"
+        for role, name in {
+            "ink": "content-font-color1",
+            "quiet": "content-font-color2",
+            "grid": "border-color2",
+            "pale": "layout-color2",
+            "ground": "layout-color1",
+        }.items()
+    }
+    | {"error": RED}
+)
+INK, QUIET, GRID, PALE, GROUND = map(COLORS.get, ("ink", "quiet", "grid", "pale", "ground"))
 
 
 def number(value, digits=4):
@@ -72,7 +84,8 @@ def svg(width, height, body, label):
     """Return an SVG that shrinks on narrow screens. body: SVG elements. label: its alt text."""
     return (
         f'<svg role="img" aria-label="{escape(label, quote=True)}" viewBox="0 0 {width} {height}" '
-        f'width="{width}" style="max-width:100%;height:auto;display:block" '
+        f'width="{width}" style="max-width:100%;height:auto;display:block;'
+        'font-variant-numeric:tabular-nums" '
         f'font-family="var(--jp-ui-font-family, sans-serif)" font-size="16" fill="{INK}">'
         f"{body}</svg>"
     )
