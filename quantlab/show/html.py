@@ -1,5 +1,6 @@
 """Small pieces of HTML for the faces of explorers: text in, text out, no browser needed."""
 
+import re
 from html import escape
 
 from quantlab.show import style
@@ -21,6 +22,7 @@ COLORS = (
     }
     | {"error": RED}
 )
+_NUMBER = re.compile("\N{FIGURE SPACE}*[-−+]?[\\d,]+(\\.\\d+)?( ?%| dB| ×)?\N{FIGURE SPACE}*")
 INK, QUIET, GRID, PALE, GROUND = map(COLORS.get, ("ink", "quiet", "grid", "pale", "ground"))
 
 
@@ -52,26 +54,27 @@ def span(text, color=None, bold=False):
     return f'<span style="{style}">{escape(str(text))}</span>'
 
 
-def table(rows, header=(), caption="", row_names=False):
+def table(rows, header=(), caption="", row_names=False, widths=()):
     """Return an HTML table; strings stand left, numbers right with digits under digits.
 
-    rows: lists of strings and numbers. header: the column titles. caption: what the table shows.
-    row_names: True marks the first cell of each row as that row's title.
+    rows: lists of strings and numbers; a string that is a number with its unit stands right too.
+    header: the column titles. caption: what the table shows. row_names: True marks the first cell
+    of each row as that row's title. widths: of the columns in CSS pixels, so that none moves.
     """
+    widths = [f"min-width:{w}px;" for w in widths] or [""] * max(map(len, [header, *rows]))
+    kinds = [_is_number(value) for value in rows[0]] if rows else [False] * len(header)
     parts = ['<table style="border-collapse:collapse;font-variant-numeric:tabular-nums;">']
     if caption:
         parts.append(f'<caption style="text-align:left;color:{INK};">{escape(caption)}</caption>')
     if header:
-        kinds = _is_number(rows[0]) if rows else [False] * len(header)
-        pairs = zip(header, kinds, strict=True)
-        cells = (_cell("th", title, right, ' scope="col"') for title, right in pairs)
+        cells = map(_cell, ['th scope="col"'] * len(header), header, kinds, widths)
         parts.append(f"<thead><tr>{''.join(cells)}</tr></thead>")
+    first = ['th scope="row"'] if row_names else []
     parts.append("<tbody>")
     for row in rows:
-        first = [_cell("th", row[0], False, ' scope="row"')] if row_names else []
-        rest = row[len(first) :]
-        cells = [_cell("td", v, right) for v, right in zip(rest, _is_number(rest), strict=True)]
-        parts.append(f"<tr>{''.join(first + cells)}</tr>")
+        tags = [*first, *["td"] * (len(row) - len(first))]
+        cells = map(_cell, tags, row, map(_is_number, row), widths)
+        parts.append(f"<tr>{''.join(cells)}</tr>")
     return "".join([*parts, "</tbody></table>"])
 
 
@@ -91,12 +94,13 @@ def svg(width, height, body, label):
     )
 
 
-def _is_number(row):
-    return [not isinstance(value, (str, bool)) for value in row]
+def _is_number(value):
+    return not isinstance(value, (str, bool)) or bool(_NUMBER.fullmatch(str(value)))
 
 
-def _cell(tag, value, right, more=""):
+def _cell(tag, value, right, more):
     text = escape(value if isinstance(value, str) else number(value))
     side = "right" if right else "left"
-    style = f"text-align:{side};padding:2px 10px;color:{INK};border-bottom:1px solid {GRID};"
-    return f'<{tag}{more} style="{style}">{text}</{tag}>'
+    look = f"text-align:{side};padding:2px 10px;color:{INK};border-bottom:1px solid {GRID};{more}"
+    light = "font-weight:400;" if "row" in tag else ""
+    return f'<{tag} style="{look}{light}">{text}</{tag.split()[0]}>'
