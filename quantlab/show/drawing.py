@@ -270,6 +270,19 @@ def upwards(scale, left, right, labels, name=""):
         yield Text(14, (scale.start + scale.end) / 2, name, "middle", turned=True)
 
 
+def table(rows, edges, label):
+    """Return rows of texts, their titles first, as a drawing, for a still: a page has `html.table`.
+
+    edges: (x, anchor) of each column. label: what the table shows.
+    """
+    marks = tuple(
+        Text(edges[j][0], 12 + 25 * i, text, edges[j][1], bold=i == 0)
+        for i, row in enumerate(rows)
+        for j, text in enumerate(row)
+    )
+    return Drawing(style.WIDEST, 25 * len(rows), marks, label)
+
+
 # ------------------------------------------------------------------------------------ the pieces
 
 
