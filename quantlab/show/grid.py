@@ -200,16 +200,9 @@ def summary(found):
 def face(bits, axis, method):
     """Return one setting of the explorer as HTML."""
     found = explore(bits, axis, method)
-    facts = "".join(
-        f'<span><span style="color:{html.QUIET};">{name}</span> <b>{html.escape(text)}</b></span>'
-        for name, text in summary(found)
-    )
-    lines = (
-        f'<div style="display:flex;flex-wrap:wrap;gap:2px 24px;margin:10px 0 4px;">{facts}</div>'
-    )
     return (
         f'<div style="color:{html.INK};font-size:16px;line-height:1.4;">'
-        f"{matrix.to_html(panels(found))}{lines}</div>"
+        f"{matrix.to_html(panels(found))}{html.facts(summary(found))}</div>"
     )
 
 

@@ -54,6 +54,15 @@ def span(text, color=None, bold=False):
     return f'<span style="{style}">{escape(str(text))}</span>'
 
 
+def facts(pairs):
+    """Return pairs (name, text) in a line that wraps between them."""
+    inside = "".join(
+        f'<span style="white-space:nowrap">{span(name, QUIET)} {span(text, bold=True)}</span>'
+        for name, text in pairs
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:2px 24px;margin:8px 0">{inside}</div>'
+
+
 def table(rows, header=(), caption="", row_names=False, widths=()):
     """Return an HTML table; strings stand left, numbers right with digits under digits.
 
