@@ -22,7 +22,7 @@ COLORS = (
     }
     | {"error": RED}
 )
-_NUMBER = re.compile("\N{FIGURE SPACE}*[-−+]?[\\d,]+(\\.\\d+)?( ?%| dB| ×)?\N{FIGURE SPACE}*")
+_NUMBER = re.compile("\N{FIGURE SPACE}*[-−+]?[\\d,]+(\\.\\d+)?( ?%| dB| ×)?\N{FIGURE SPACE}*|–")
 INK, QUIET, GRID, PALE, GROUND = map(COLORS.get, ("ink", "quiet", "grid", "pale", "ground"))
 
 
