@@ -65,7 +65,7 @@ class Text(_Placed):
         axes.text(
             self.x, self.y, self.text.replace("$", r"\$"), color=_fixed(self.role),
             ha={"start": "left", "middle": "center", "end": "right"}[self.anchor],
-            va="center_baseline" if self.mono else "center", rotation=90 * self.turned,
+            va="center", rotation=90 * self.turned,
             fontsize=self.size * POINTS, fontweight="bold" if self.bold else "normal",
             family="DejaVu Sans Mono" if self.mono else "DejaVu Sans",
             bbox={"fc": "white", "ec": "none", "pad": 0} if self.halo else None,
