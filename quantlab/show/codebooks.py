@@ -19,7 +19,7 @@ from quantlab._checks import one_of, positive, whole
 from quantlab.codebooks import FP4, NF4, Codebook, quantize_blockwise
 from quantlab.show import html, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
-from quantlab.show.explorer import Explorer
+from quantlab.show.explorer import Explorer, control
 
 #: Notebook 04's absmax with 4 bits as a table: -7/7 ... 7/7, and one code that is never used.
 INT4 = Codebook("int4", np.append(np.arange(-7, 8), 7) / 7)
@@ -353,32 +353,22 @@ class _Draggable(Explorer):
         return super()._assemble()
 
 
-def _look(**style):
-    """Width and label of a control: a fresh layout for each, as widgets do not share them."""
-    layout = widgets.Layout(width="520px", max_width="98%")
-    return {"style": {"description_width": "10em", **style}, "layout": layout}
-
-
 def explorer(weights):
     """Return the explorer of a layer in 4 bits, with one weight to drag out of its block.
 
     weights: as for `explore`.
     """
     controls = {
-        "codebook": widgets.ToggleButtons(
-            options=list(CODEBOOKS), description="codebook", **_look(button_width="5em")
-        ),
-        "block_size": widgets.SelectionSlider(
-            options=BLOCK_SIZES, value=64, description="block size", **_look()
-        ),
+        "codebook": control(widgets.ToggleButtons, "codebook", options=list(CODEBOOKS)),
+        "block_size": control(widgets.SelectionSlider, "block size", options=BLOCK_SIZES, value=64),
         "double_quant": widgets.Checkbox(
             value=False, description="double quantization", indent=False
         ),
-        "outlier": widgets.FloatSlider(
-            value=6.0, min=0, max=LARGEST, step=0.1, readout_format=".1f",
-            description="the dragged weight", **_look(),
+        "outlier": control(
+            widgets.FloatSlider, "the dragged weight", value=6.0, max=LARGEST, readout_format=".1f"
         ),
-    }  # fmt: skip
+    }
+    controls["codebook"].style.button_width = "5em"
     first = {name: control.value for name, control in controls.items()}
     return _Draggable(
         controls,

@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from quantlab._checks import one_of
 from quantlab.show import comparison, drawing, html
 from quantlab.show.drawing import Drawing, Line, Mark, Scale
-from quantlab.show.explorer import Explorer
+from quantlab.show.explorer import Explorer, control
 
 #: What is allowed -> which settings that leaves.
 RULES = {
@@ -161,23 +161,20 @@ def explorer(measured, budget=4.2):
     if not measured:
         raise ValueError("measured must hold the points of at least one layer, got {}")
     layers = list(measured)
-    wide = {"style": {"description_width": "70px"}}
-    wider = {**wide, "layout": widgets.Layout(width="420px", max_width="98%")}
 
     def answer(layer, budget, allowed):
         return face(choose(measured[layer], budget, allowed))
 
     return Explorer(
         {
-            "layer": widgets.Dropdown(options=layers, description="layer", **wider),
-            "budget": widgets.FloatSlider(
-                value=budget, min=LEAST, max=MOST, step=0.05, description="budget",
-                readout_format=".2f", **wider,
+            "layer": control(widgets.Dropdown, "layer", options=layers),
+            "budget": control(
+                widgets.FloatSlider, "budget", value=budget, min=LEAST, max=MOST, step=0.05
             ),
-            "allowed": widgets.Dropdown(options=list(RULES), description="allowed", **wider),
+            "allowed": control(widgets.Dropdown, "allowed", options=list(RULES)),
         },
         answer,
         title="What does your budget of bits per weight buy?",
         static=still(measured[layers[0]], budget, layers[0]),
         height=520,
-    )  # fmt: skip
+    )

@@ -17,7 +17,7 @@ from quantlab._checks import one_of, whole
 from quantlab.affine import quantize_absmax
 from quantlab.gptq import gptq_steps, hessian
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
-from quantlab.show.explorer import Explorer, Stepper
+from quantlab.show.explorer import Explorer, Stepper, control
 
 #: Six weights for each of two outputs.
 W = np.array(
@@ -305,10 +305,7 @@ def _in_words(found, number):
 
 def explorer():
     """Return the explorer that goes through an example of `EXAMPLES` step by step."""
-    wide = {"style": {"description_width": "70px"}}
-    example = widgets.Dropdown(
-        options=list(EXAMPLES), description="example", layout={"width": "300px"}, **wide
-    )
+    example = control(widgets.Dropdown, "example", options=list(EXAMPLES))
     stepper = Stepper(len(W))
     stepper.slider.readout = False  # it counts from 0, and the face says which step it is
 
@@ -322,9 +319,12 @@ def explorer():
     return Explorer(
         {
             "example": example,
-            "bits": widgets.IntSlider(value=3, min=2, max=8, description="bits", **wide),
-            "damping": widgets.SelectionSlider(
-                options=[(f"{d:g}", d) for d in DAMPINGS], value=0.01, description="damping", **wide
+            "bits": control(widgets.IntSlider, "bits", value=3, min=2, max=8),
+            "damping": control(
+                widgets.SelectionSlider,
+                "damping",
+                options=[(f"{d:g}", d) for d in DAMPINGS],
+                value=0.01,
             ),
             "step": stepper,
         },

@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from quantlab import memory
 from quantlab.show import html, style
 from quantlab.show.drawing import Box, Drawing, Text
-from quantlab.show.explorer import Explorer
+from quantlab.show.explorer import Explorer, control
 
 BLOOM = 176.247271424  # billions of parameters; notebook 00 counts them
 #: Well-known models: (name, billions of parameters, all experts included). The long numbers follow
@@ -164,19 +164,12 @@ class SizeControl:
 
     def __init__(self, billions):
         options = [(f"{name} ({size:.4g} billion)", size) for name, size in MODELS]
-        self.menu = widgets.Dropdown(
+        self.menu = control(
+            widgets.Dropdown, "Model", value=self._in_menu(billions),
             options=[*options, ("a size of your own", self.OWN)],
-            value=self._in_menu(billions),
-            description="Model",
-            **_look(),
-        )
-        self.box = widgets.BoundedFloatText(
-            value=billions,
-            min=0.001,
-            max=10_000,
-            step=1,
-            description="Billion weights",
-            **_look(),
+        )  # fmt: skip
+        self.box = control(
+            widgets.BoundedFloatText, "Billion weights", value=billions, min=0.001, max=10_000
         )
         self.menu.observe(self._picked, names="value")
         self.box.observe(self._typed, names="value")
@@ -206,31 +199,19 @@ class SizeControl:
         self.menu.value = self._in_menu(change["new"])
 
 
-def _look():
-    """Width and label of a control: a fresh layout for each, as widgets do not share them."""
-    layout = widgets.Layout(width="400px", max_width="98%")
-    return {"style": {"description_width": "8.5em"}, "layout": layout}
-
-
 def calculator(billions=BLOOM, format="NF4", block_size=64, double_quant=False, device=32):
     """Return the `Explorer` that computes memory and devices for any model."""
     controls = {
         "billions": SizeControl(billions),
-        "format": widgets.Dropdown(
-            options=list(FORMATS), value=format, description="Format", **_look()
+        "format": control(widgets.Dropdown, "Format", options=list(FORMATS), value=format),
+        "block_size": control(
+            widgets.Dropdown, "Block size", options=list(BLOCKS.items()), value=block_size
         ),
-        "block_size": widgets.Dropdown(
-            options=list(BLOCKS.items()), value=block_size, description="Block size", **_look()
+        "double_quant": control(widgets.Checkbox, "Double quantization", value=double_quant),
+        "device": control(
+            widgets.Dropdown, "One device", options=list(DEVICES.items()), value=device
         ),
-        "double_quant": widgets.Checkbox(
-            value=double_quant, description="Double quantization", **_look()
-        ),
-        "device": widgets.Dropdown(
-            options=list(DEVICES.items()), value=device, description="One device", **_look()
-        ),
-        "headroom": widgets.IntSlider(
-            value=0, min=0, max=50, step=5, description="Kept free, %", **_look()
-        ),
+        "headroom": control(widgets.IntSlider, "Kept free, %", min=0, max=50, step=5),
     }
     first = {name: control.value for name, control in controls.items()}
     return Explorer(

@@ -11,7 +11,7 @@ import numpy as np
 
 from quantlab.show import html, model, style
 from quantlab.show.drawing import Drawing, Mark, Scale, Text, across, flow, ticks, upwards
-from quantlab.show.explorer import Explorer
+from quantlab.show.explorer import Explorer, control
 
 WIDTH, HEIGHT, FLOOR = 700, 306, 255  # px, of the plot
 BITS = Scale(2**0.9, 9.5, 100, 690, log=True)
@@ -128,24 +128,17 @@ def explorer(bench):
 
     Results of the bench are there at once and drawn pale; every setting tried adds a dark point.
     """
-    bar = widgets.FloatProgress(value=0, min=0, max=1, layout=widgets.Layout(width="400px"))
-    bar.style.description_width = "90px"
+    bar = control(widgets.FloatProgress, "", value=0, min=0, max=1)
     bar.style.bar_color = style.LINE
-    look = {"style": {"description_width": "90px"}}
-    wide = {**look, "layout": widgets.Layout(width="400px", max_width="98%")}
+    slow = {"continuous_update": False}
     controls = {
-        "method": widgets.Dropdown(
-            options=list(model.METHODS), value="GPTQ", description="method", **wide
-        ),
+        "method": control(widgets.Dropdown, "method", options=list(model.METHODS), value="GPTQ"),
         # Computed when the slider is let go: on the way it would quantize for every position.
-        "bits": widgets.IntSlider(
-            value=3, min=2, max=8, continuous_update=False, description="bits", **wide
+        "bits": control(widgets.IntSlider, "bits", value=3, min=2, max=8, **slow),
+        "group": control(
+            widgets.SelectionSlider, "scale per", options=list(GROUPS.items()), value=0, **slow
         ),
-        "group": widgets.SelectionSlider(
-            options=list(GROUPS.items()), value=0, continuous_update=False,
-            description="scale per", **wide,
-        ),
-    }  # fmt: skip
+    }
     first = model.Setting("GPTQ", 3)
     view = Explorer(
         controls,

@@ -10,7 +10,7 @@ import numpy as np
 from quantlab import article, errors
 from quantlab.show import drawing, html, matrix, outliers
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text
-from quantlab.show.explorer import Explorer
+from quantlab.show.explorer import Explorer, control
 
 LABELLED = (1, 6, 20, 100, 1000)  # the thresholds that a small axis names
 # Wider than any number below it, so that columns keep their places.
@@ -138,25 +138,25 @@ def explorer(layers=None):
     """
     known = {name: outliers.Layer(*pair) for name, pair in (layers or default_layers()).items()}
     first = next(iter(known.values()))
-    wide = {"style": {"description_width": "120px"}}
-    room = {"layout": widgets.Layout(width="480px", max_width="98%"), **wide}
 
     def show(data, threshold, weights):
         return face(known[data].separate(threshold, weights))
 
     return Explorer(
         {
-            "data": widgets.Dropdown(options=list(known), description="data", **room),
-            "threshold": widgets.SelectionSlider(
+            "data": control(widgets.Dropdown, "data", options=list(known)),
+            "threshold": control(
+                widgets.SelectionSlider,
+                "threshold",
                 options=[(str(t), float(t)) for t in outliers.THRESHOLDS],
-                value=6.0, description="threshold", **room,
+                value=6.0,
             ),
-            "weights": widgets.Dropdown(
-                options=[outliers.PAPER, outliers.LIBRARY], description="outliers' weights", **room
+            "weights": control(
+                widgets.Dropdown, "outliers' weights", options=[outliers.PAPER, outliers.LIBRARY]
             ),
         },
         show,
         title="Which columns go to 16 bits?",
         static=still(first.separate()),
         height=660,
-    )  # fmt: skip
+    )
