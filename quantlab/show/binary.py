@@ -9,12 +9,11 @@ import math
 from fractions import Fraction
 
 import ipywidgets as widgets
-from matplotlib.patches import Circle, Rectangle
 
 from quantlab import binary
 from quantlab.show import html, style
+from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
 from quantlab.show.explorer import Explorer, Stepper
-from quantlab.show.sheet import sheet, write
 
 ROW = 26  # CSS pixels of one line of a worked calculation
 ONE, ZERO = style.LINE, style.PALE  # the ground of a digit 1 and of a digit 0
@@ -31,7 +30,6 @@ def division_face(number, step):
     """
     steps = binary.halve(number)
     done = steps[:step]
-    rows = [(f"{n} ÷ 2", f"= {quotient}", "remainder", str(bit)) for n, quotient, bit in done]
     left = done[-1][1] if done else number
     digits = "".join(str(bit) for _, _, bit in reversed(done))
     if not done:
@@ -41,7 +39,7 @@ def division_face(number, step):
         words = f"So far {number} = {left} × {2 ** len(done)} + {so_far}. Go on with {left}."
     else:
         words = f"Nothing is left to halve. Read the remainders upwards: {number} is {digits}."
-    return _face(words, _digits("digits so far, the newest on the left", digits), rows)
+    return _face(words, _digits("digits so far, the newest on the left", digits), _halvings(done))
 
 
 def division_explorer(number=2023):
@@ -72,19 +70,13 @@ def division_picture(number):
     digits = "".join(str(bit) for _, _, bit in reversed(steps))
     title = f"{number} halved {_times(len(steps))} leaves its {len(digits)} binary digits"
     lines = [f"{n} ÷ 2 = {quotient}, remainder {bit}" for n, quotient, bit in steps]
-    fig, axes = sheet(520, ROW * len(steps) + 78, title)
-    for row, (n, quotient, bit) in enumerate(steps):
-        y = 52 + ROW * row
-        write(axes, 130, y, f"{n} ÷ 2", ha="right")
-        write(axes, 140, y, f"= {quotient}")
-        write(axes, 240, y, "remainder", color=style.QUIET)
-        _cell(axes, 336, y - 12, 26, 24, str(bit))
-    top, bottom = 52, 52 + ROW * (len(steps) - 1)
-    if len(steps) > 1:
-        axes.annotate("", (392, top), (392, bottom), arrowprops=_arrow())
-        write(axes, 404, (top + bottom) / 2, "read\nupwards", color=style.QUIET)
-    write(axes, 10, bottom + 34, f"{number} = {digits} in base two", fontweight="bold")
-    return style.picture(fig, alt=f"{title}: {'; '.join(lines)}. Read upwards: {digits}.")
+    alt = f"{title}: {'; '.join(lines)}. Read upwards: {digits}."
+    total = f"{number} = {digits} in base two"
+    return _calculation(_halvings(steps), "upwards", total, title, alt)
+
+
+def _halvings(steps):
+    return [(f"{n} ÷ 2", f"= {quotient}", "remainder", str(bit)) for n, quotient, bit in steps]
 
 
 # ------------------------------------------------------------------------ repeated doubling
@@ -155,21 +147,9 @@ def doubling_picture(fraction, steps=10):
     exact = Fraction(worth) == Fraction(str(fraction))
     says = "equal it" if exact else "come close and do not reach it"
     title = f"{fraction} doubled {_times(len(rows))}: {len(rows)} digits {says}"
-    fig, axes = sheet(560, ROW * len(rows) + 78, title)
-    for row, (calculation, result, _, bit) in enumerate(rows):
-        y = 52 + ROW * row
-        write(axes, 130, y, calculation, ha="right")
-        write(axes, 140, y, result)
-        write(axes, 240, y, "digit", color=style.QUIET)
-        _cell(axes, 296, y - 12, 26, 24, bit)
-    top, bottom = 52, 52 + ROW * (len(rows) - 1)
-    if len(rows) > 1:
-        axes.annotate("", (352, bottom), (352, top), arrowprops=_arrow())
-        write(axes, 364, (top + bottom) / 2, "read\ndownwards", color=style.QUIET)
-    sum_text = f"0.{digits} in base two is {worth:.10g}"
-    write(axes, 10, bottom + 34, sum_text, fontweight="bold")
+    total = f"0.{digits} in base two is {worth:.10g}"
     lines = [f"{row[0]} {row[1]}, digit {row[-1]}" for row in rows]
-    return style.picture(fig, alt=f"{title}: {'; '.join(lines)}. {sum_text}.")
+    return _calculation(rows, "downwards", total, title, f"{title}: {'; '.join(lines)}. {total}.")
 
 
 # ------------------------------------------------------------------------ what a digit is worth
@@ -191,29 +171,28 @@ def places_picture(bits, signed=False):
     chosen = [w for w, digit in zip(worths, whole + fraction, strict=True) if digit == "1"]
     total = sum(chosen, Fraction(0))
     title = f"{bits} in base two is {_decimal(total)}"
-    width, height = 48 * len(worths) + (16 if point else 0) + 16, 156 if fraction else 132
-    fig, axes = sheet(width, height, title)
+    marks = []
     for i, (worth, digit) in enumerate(zip(worths, whole + fraction, strict=True)):
         x = 8 + 48 * i + (16 if i >= len(whole) else 0)
-        color = style.SIGN if signed and i == 0 else ONE
-        _cell(axes, x + 2, 52, 44, 40, digit, color)
-        _worth(axes, x + 24, 112, worth, digit == "1")
+        marks += _cell(x + 2, 4, 44, 40, digit, "sign" if signed and i == 0 else "line")
+        marks += _worth(x + 24, 64, worth, digit == "1")
     if point:
-        write(axes, 8 + 48 * len(whole) + 8, 86, ".", ha="center", fontsize=20)
-    terms = " + ".join(map(_signed_text, chosen)) or "0"
-    return style.picture(fig, alt=f"{title}: the places with a 1 add up, {terms}.")
+        marks.append(Text(8 + 48 * len(whole) + 8, 34, ".", "middle", size=26))
+    terms = " + ".join(map(_minus, chosen)) or "0"
+    alt = f"{title}: the places with a 1 add up, {terms}."
+    size = (48 * len(worths) + (16 if point else 0) + 16, 104 if fraction else 80)
+    return Drawing(*size, tuple(marks), alt).picture(title, alt)
 
 
-def _worth(axes, x, y, worth, counts):
-    """Write the worth of a place below its digit: 1/1024 with a line, so that it fits."""
-    look = {"ha": "center", "color": style.INK if counts else style.QUIET}
-    look["fontweight"] = "bold" if counts else "normal"
+def _worth(x, y, worth, counts):
+    """The worth of a place below its digit: 1/1024 with a line, so that it fits."""
+    look = {"anchor": "middle", "role": "ink" if counts else "quiet", "bold": counts}
     if worth.denominator == 1:
-        write(axes, x, y, _signed_text(worth), **look)
+        yield Text(x, y, _minus(worth), **look)
         return
-    write(axes, x, y, "1", **look)
-    axes.plot([x - 20, x + 20], [y + 11, y + 11], color=look["color"], linewidth=1)
-    write(axes, x, y + 24, str(worth.denominator), **look)
+    yield Text(x, y, "1", **look)
+    yield Line(((x - 20, y + 11), (x + 20, y + 11)), look["role"], width=1.3)
+    yield Text(x, y + 24, str(worth.denominator), **look)
 
 
 def byte_picture(high, low):
@@ -221,15 +200,14 @@ def byte_picture(high, low):
     halves = [binary.to_bits(number, 4) for number in (high, low)]
     names = [_minus(number) for number in (high, low)]
     title = f"One byte holds two numbers of 4 bits: {names[0]} and {names[1]}"
-    fig, axes = sheet(560, 140, title)
-    for part, (digits, number, name) in enumerate(zip(halves, names, ("high", "low"), strict=True)):
-        x = 40 + 240 * part
+    marks = []
+    for x, digits, number, name in zip((40, 280), halves, names, ("high", "low"), strict=True):
         for i, digit in enumerate(digits):
-            _cell(axes, x + 48 * i, 52, 46, 40, digit, style.SIGN if i == 0 else ONE)
-        axes.plot([x, x + 190], [102, 102], color=style.LINE, linewidth=2)
-        write(axes, x + 95, 120, f"{name} half: {digits} = {number}", ha="center")
+            marks += _cell(x + 48 * i, 4, 46, 40, digit, "sign" if i == 0 else "line")
+        marks.append(Line(((x, 54), (x + 190, 54)), "line", width=2.7))
+        marks.append(Text(x + 95, 72, f"{name} half: {digits} = {number}", "middle"))
     alt = f"{title}. High half {halves[0]}, low half {halves[1]}: the byte {''.join(halves)}."
-    return style.picture(fig, alt=alt)
+    return Drawing(560, 92, tuple(marks), alt).picture(title, alt)
 
 
 def wheel_picture(bits=4):
@@ -241,54 +219,63 @@ def wheel_picture(bits=4):
         raise ValueError(f"bits must be 2 to 4, got {bits!r}")
     count, top = 2**bits, 2 ** (bits - 1) - 1
     title = f"int{bits} is a wheel: one step past {top} lies {_minus(-top - 1)}"
-    fig, axes = sheet(520, 460, title)
-    x0, y0 = 260, 248
+    x0, y0, marks = 260, 206, []
     for code in range(count):
         angle = 2 * math.pi * (code + 0.5) / count
         x, y = math.sin(angle), -math.cos(angle)
         digits = format(code, f"0{bits}b")
         value = binary.from_bits(digits)
-        ground = style.SIGN if value < 0 else ZERO
-        look = {"ha": "center"}
+        fill, ink = ("sign", "#FFFFFF") if value < 0 else ("pale", "ink")
         place = (x0 + 128 * x, y0 + 128 * y)
-        axes.add_patch(Circle(place, 20, facecolor=ground, edgecolor=style.LINE))
-        write(axes, *place, _minus(value), color=style.contrast(ground), **look)
-        write(axes, x0 + 180 * x, y0 + 180 * y, digits, family="DejaVu Sans Mono", **look)
-    axes.plot([x0, x0], [y0 + 92, y0 + 206], color=style.ERROR, linewidth=3)
-    write(axes, x0, y0 + 76, "the seam", ha="center", fontweight="bold", color=style.ERROR)
-    write(axes, x0, y0 - 10, "+1 goes\nclockwise", ha="center", color=style.QUIET)
-    return style.picture(
-        fig, alt=f"{title}. Codes 0 to {count - 1} run clockwise; blue ones are negative."
+        marks.append(Mark(*place, size=20, fill=fill, edge="line"))
+        marks.append(Text(*place, _minus(value), "middle", ink))
+        marks.append(Text(x0 + 180 * x, y0 + 180 * y, digits, "middle", mono=True))
+    marks.append(Line(((x0, y0 + 92), (x0, y0 + 206)), "error", width=4))
+    marks.append(Text(x0, y0 + 76, "the seam", "middle", "error", bold=True))
+    marks += (
+        Text(x0, y0 - 20, "+1 goes", "middle", "quiet"),
+        Text(x0, y0, "clockwise", "middle", "quiet"),
     )
+    alt = f"{title}. Codes 0 to {count - 1} run clockwise; blue ones are negative."
+    return Drawing(520, 418, tuple(marks), alt).picture(title, alt)
 
 
 # ------------------------------------------------------------------------ pieces
 
 
 def _face(words, digits, rows):
-    """A sentence, the digits, and the worked lines as a table whose last line stands out."""
-    cells = []
-    for place, row in enumerate(rows, 1):
-        newest = place == len(rows)
-        ground = html.PALE if newest else "transparent"
-        calculation, result, label, bit = row
-        side = "text-align:left;padding:1px 8px;border:0;white-space:nowrap"
-        cells.append(
-            f'<tr style="background:{ground};height:{ROW - 2}px">'
-            f'<td style="{side};color:{html.QUIET};text-align:right">{place}</td>'
-            f'<td style="{side};text-align:right;min-width:6em">{calculation}</td>'
-            f'<td style="{side};min-width:4em">{result}</td>'
-            f'<td style="{side};color:{html.QUIET}">{label}</td>'
-            f'<td style="{side};text-align:center">{_digit(bit)}</td></tr>'
-        )
-    table = (
-        f'<table style="border-collapse:collapse;color:{html.INK};font-size:16px;margin:0;'
-        f'font-variant-numeric:tabular-nums;"><tbody>{"".join(cells)}</tbody></table>'
-    )
+    """A sentence, the digits, and the worked lines, the last of which stands out."""
+    size = (410, max(ROW * len(rows), 1))
+    marks = [Box(0, size[1] - ROW, size[0], ROW - 2)] if rows else []
+    lines = Drawing(*size, (*marks, *_lines(rows)), "the calculation, line by line")
     return (
         f'<p aria-live="polite" style="color:{html.INK};font-size:16px;min-height:1.5em;'
-        f'margin:8px 0">{html.escape(words)}</p>{digits}{table}'
+        f'margin:8px 0">{html.escape(words)}</p>{digits}{lines.svg()}'
     )
+
+
+def _calculation(rows, way, total, title, alt):
+    """Return worked lines as a picture, with an arrow along which to read their digits."""
+    floor = ROW * len(rows)
+    marks = [*_lines(rows), Text(8, floor + 16, total, bold=True)]
+    if len(rows) > 1:
+        ends, shape = (
+            ((8, floor - 8), "down") if way == "downwards" else ((floor - 8, 8), "triangle")
+        )
+        marks += (Line(tuple((430, y) for y in ends), "line"), Mark(430, ends[1], shape, 6, "line"))
+        marks += (Text(446, floor / 2 + y, t, role="quiet") for y, t in ((-10, "read"), (10, way)))
+    return Drawing(560, floor + 32, tuple(marks), alt).picture(title, alt)
+
+
+def _lines(rows):
+    """Yield the marks of worked lines (calculation, result, word, bit)."""
+    for place, (calculation, result, word, bit) in enumerate(rows, 1):
+        y = ROW * (place - 0.5) - 1
+        yield Text(32, y, str(place), "end", "quiet")
+        yield Text(170, y, calculation, "end")
+        yield Text(180, y, result)
+        yield Text(274, y, word, role="quiet")
+        yield from _cell(376, y - 12, 26, 24, bit)
 
 
 def _digit(bit):
@@ -310,16 +297,11 @@ def _digits(label, digits, point=False):
     )
 
 
-def _cell(axes, x, y, width, height, digit, color=ONE):
-    ground = color if digit == "1" else ZERO
-    edge = color if color != ONE else style.LINE
-    axes.add_patch(Rectangle((x, y), width, height, facecolor=ground, edgecolor=edge, linewidth=1))
-    look = {"ha": "center", "va": "center_baseline", "color": style.contrast(ground)}
-    write(axes, x + width / 2, y + height / 2, digit, family="DejaVu Sans Mono", **look)
-
-
-def _arrow():
-    return {"arrowstyle": "-|>", "color": style.LINE, "linewidth": 2}
+def _cell(x, y, width, height, digit, color="line"):
+    """Yield the marks of one binary digit: a 1 is filled with its colour."""
+    fill, ink = (color, "#FFFFFF") if digit == "1" else ("pale", "ink")
+    yield Box(x, y, width, height, fill, color, line=1.3)
+    yield Text(x + width / 2, y + height / 2, digit, "middle", ink, mono=True)
 
 
 def _narrow():
@@ -332,10 +314,6 @@ def _times(count):
 
 def _minus(number):
     return str(number).replace("-", "−")
-
-
-def _signed_text(worth):
-    return _minus(worth)
 
 
 def _decimal(total):

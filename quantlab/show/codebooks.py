@@ -18,7 +18,8 @@ from quantlab import errors
 from quantlab._checks import one_of, positive, whole
 from quantlab.codebooks import FP4, NF4, Codebook, quantize_blockwise
 from quantlab.show import html, style
-from quantlab.show.explorer import Explorer
+from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
+from quantlab.show.explorer import Explorer, control
 
 #: Notebook 04's absmax with 4 bits as a table: -7/7 ... 7/7, and one code that is never used.
 INT4 = Codebook("int4", np.append(np.arange(-7, 8), 7) / 7)
@@ -254,114 +255,71 @@ def facts(found):
 
 def face(found):
     """Return the HTML of an `Exploration`: its block, its histogram, its numbers."""
+    rows = [(name, _pointed(number), unit) for name, number, unit in facts(found)]
+    return draw(found).svg() + html.table(rows, row_names=True, widths=(400, 80, 80))
+
+
+# One drawing, in CSS pixels: the block above, the histogram below.
+WIDTH, HEIGHT, LEFT, RIGHT = 740, 424, 24, 716
+LARGEST = 12.0  # how far the outlier goes
+SIZES = Scale(-4, 12.4, LEFT, RIGHT)  # typical weights that the block's picture spans
+SHARES = Scale(-1, 1, LEFT, RIGHT)
+DENSITY = Scale(0, 2.4, 386, 292)
+BLOCK_TOP, BLOCK_FLOOR, ROW = 28, 202, 4.6
+
+
+def draw(found, handle="drag me"):
+    """Return the `Drawing` of an `Exploration`. handle: what stands beside its outlier."""
     said = f"Block of {found.block_size}, {found.codebook.name}, one weight at {found.outlier:g}"
     label = (
         f"{said}: error of its neighbours {found.block_error:.1%}, of the layer {found.error:.1%}"
     )
-    picture = html.svg(WIDTH, HEIGHT, _block_svg(found) + _histogram_svg(found), label)
-    return f"{picture}{_facts_html(found)}"
+    marks = (*_block_marks(found), *_handle(found, handle), *_histogram_marks(found))
+    return Drawing(WIDTH, HEIGHT, marks, label)
 
 
-# One drawing, in CSS pixels: the block above, the histogram below.
-WIDTH, HEIGHT = 740, 424
-LEFT, RIGHT = 24, WIDTH - 24
-LOW, HIGH = -4.0, 12.4  # typical weights that the block's picture spans
-LARGEST = 12.0  # how far the outlier goes
-UNIT = (RIGHT - LEFT) / (HIGH - LOW)
-ZERO = LEFT - LOW * UNIT
-BLOCK_TOP, BLOCK_FLOOR, ROW = 28, 202, 4.6
-BARS_TOP, BARS_FLOOR, DENSEST = 292, 386, 2.4  # the density that reaches the top
-
-
-def _block_svg(found):
-    seen = found.places[(found.places >= LOW) & (found.places <= HIGH)]
-    lines = "".join(
-        f'<line x1="{ZERO + p * UNIT:.1f}" x2="{ZERO + p * UNIT:.1f}" y1="{BLOCK_TOP}" '
-        f'y2="{BLOCK_FLOOR}" style="stroke:{html.QUIET};stroke-width:1.5;opacity:0.6"/>'
-        for p in seen
-    )
-    rows = []
-    for row, (value, back) in enumerate(zip(found.neighbours, found.back, strict=True)):
-        y, x, to = BLOCK_TOP + 30 + ROW * row, ZERO + value * UNIT, ZERO + back * UNIT
-        rows.append(
-            f'<line x1="{x:.1f}" x2="{to:.1f}" y1="{y:.1f}" y2="{y:.1f}" '
-            f'style="stroke:{html.RED};stroke-width:3"/>'
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" style="fill:{html.INK}"/>'
-        )
+def _block_marks(found):
     words = f"{DRAWN} weights of one block. Dot: the weight, red: its error, lines: the levels"
-    return (
-        _text(LEFT, 16, words) + lines + "".join(rows) + _handle(found)
-        + _axis(BLOCK_FLOOR, [(ZERO + x * UNIT, f"{x}") for x in range(-4, 13, 2)])
-        + _text(RIGHT, BLOCK_FLOOR + 40, "size of the weight, in typical sizes", "end")
-    )  # fmt: skip
+    yield Text(LEFT, 11, words)
+    for place in found.places[(found.places >= SIZES.low) & (found.places <= SIZES.high)]:
+        yield _upright(SIZES(place), BLOCK_TOP, BLOCK_FLOOR, "quiet", 1)
+    for row, (value, back) in enumerate(zip(found.neighbours, found.back, strict=True)):
+        y = BLOCK_TOP + 30 + ROW * row
+        yield Line(((SIZES(value), y), (SIZES(back), y)), "error", width=3)
+        yield Mark(SIZES(value), y, size=2.5)
+    numbers = ticks(range(-4, 13, 2))
+    yield from across(SIZES, BLOCK_FLOOR, numbers, "size of the weight, in typical sizes")
 
 
-def _handle(found):
+def _handle(found, name):
     """The weight to drag: a large dot, and its name on the side where there is room."""
-    x, y = ZERO + found.outlier * UNIT, BLOCK_TOP + 12
-    left = found.outlier > LARGEST / 2
-    name = _text(
-        x - 16 if left else x + 16, y + 5, "drag me", "end" if left else "start", halo=True
+    x, y = SIZES(found.outlier), BLOCK_TOP + 12
+    side, anchor = (-16, "end") if found.outlier > LARGEST / 2 else (16, "start")
+    yield Text(x + side, y, name, anchor, halo=True)
+    drag = {
+        "drag": "outlier", "zero": f"{SIZES(0):.3f}", "unit": f"{SIZES(1) - SIZES(0):.3f}",
+        "min": 0, "max": f"{LARGEST:g}", "step": 0.1,
+    }  # fmt: skip
+    yield Mark(x, y, size=10, edge="ground", drag=drag)
+
+
+def _histogram_marks(found):
+    name, wide = found.codebook.name, (RIGHT - LEFT) / BINS
+    yield Text(
+        LEFT, 271, f"All weights, each over the absmax of its block, and the levels of {name}"
     )
-    return (
-        f'{name}<circle class="ql-handle" cx="{x:.2f}" cy="{y}" r="10" data-drag="outlier" '
-        f'data-zero="{ZERO:.3f}" data-unit="{UNIT:.3f}" data-min="0" data-max="{LARGEST:g}" '
-        f'data-step="0.1" style="fill:{html.INK};stroke:{html.GROUND};stroke-width:2;'
-        'cursor:ew-resize;touch-action:none"/>'
-    )
+    for i, density in enumerate(found.counts / found.counts.sum() * BINS / 2):
+        if density:
+            top = DENSITY(min(density, DENSITY.high))
+            bar = (LEFT + i * wide, top, wide - 0.6, DENSITY.start - top)
+            yield Box(*bar, "quiet", shade=0.55)
+    for value in np.unique(found.codebook.values):
+        yield _upright(SHARES(value), DENSITY.end - 6, DENSITY.start, "ink", 1.5)
+    yield from across(SHARES, DENSITY.start, ticks((-1, -0.5, 0, 0.5, 1)))
 
 
-def _histogram_svg(found):
-    density = found.counts / found.counts.sum() * BINS / 2
-    wide = (RIGHT - LEFT) / BINS
-    bars = []
-    for i, height in enumerate(np.minimum(density / DENSEST, 1) * (BARS_FLOOR - BARS_TOP)):
-        if height > 0:
-            bars.append(
-                f'<rect x="{LEFT + i * wide:.1f}" y="{BARS_FLOOR - height:.1f}" '
-                f'width="{wide - 0.6:.1f}" height="{height:.1f}" style="fill:{html.QUIET};'
-                'opacity:0.55"/>'
-            )
-    middle, half = (LEFT + RIGHT) / 2, (RIGHT - LEFT) / 2
-    marks = "".join(
-        f'<line x1="{middle + v * half:.1f}" x2="{middle + v * half:.1f}" y1="{BARS_TOP - 6}" '
-        f'y2="{BARS_FLOOR}" style="stroke:{html.INK};stroke-width:1.5"/>'
-        for v in np.unique(found.codebook.values)
-    )
-    ends = [(middle + x * half, f"{x:g}") for x in (-1, -0.5, 0, 0.5, 1)]
-    words = (
-        f"All weights, each over the absmax of its block, and the levels of {found.codebook.name}"
-    )
-    return (
-        _text(LEFT, BARS_TOP - 16, words) + "".join(bars) + marks + _axis(BARS_FLOOR, ends)
-    )  # fmt: skip
-
-
-def _axis(y, ticks):
-    line = f'<line x1="{LEFT}" x2="{RIGHT}" y1="{y}" y2="{y}" style="stroke:{html.INK}"/>'
-    return line + "".join(_text(x, y + 19, label, "middle") for x, label in ticks)
-
-
-def _text(x, y, words, anchor="start", halo=False):
-    look = f' style="paint-order:stroke;stroke:{html.GROUND};stroke-width:5"' if halo else ""
-    words = html.escape(words.replace("-", "−") if words[:1] == "-" else words)
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{look}>{words}</text>'
-
-
-def _facts_html(found):
-    cell = (
-        f"padding:2px 10px;white-space:nowrap;color:{html.INK};border-bottom:1px solid {html.GRID}"
-    )
-    body = "".join(
-        f'<tr><th scope="row" style="text-align:left;font-weight:400;width:25em;{cell}">'
-        f'{name}</th><td style="text-align:right;min-width:5em;{cell}">{_pointed(number)}</td>'
-        f'<td style="min-width:5em;{cell}">{unit}</td></tr>'
-        for name, number, unit in facts(found)
-    )
-    return (
-        '<table style="border-collapse:collapse;font-size:16px;font-variant-numeric:tabular-nums">'
-        f"<tbody>{body}</tbody></table>"
-    )
+def _upright(x, top, floor, role, width):
+    return Line(((x, top), (x, floor)), role, width=width)
 
 
 def _pointed(number):
@@ -395,32 +353,22 @@ class _Draggable(Explorer):
         return super()._assemble()
 
 
-def _look(**style):
-    """Width and label of a control: a fresh layout for each, as widgets do not share them."""
-    layout = widgets.Layout(width="520px", max_width="98%")
-    return {"style": {"description_width": "10em", **style}, "layout": layout}
-
-
 def explorer(weights):
     """Return the explorer of a layer in 4 bits, with one weight to drag out of its block.
 
     weights: as for `explore`.
     """
     controls = {
-        "codebook": widgets.ToggleButtons(
-            options=list(CODEBOOKS), description="codebook", **_look(button_width="5em")
-        ),
-        "block_size": widgets.SelectionSlider(
-            options=BLOCK_SIZES, value=64, description="block size", **_look()
-        ),
+        "codebook": control(widgets.ToggleButtons, "codebook", options=list(CODEBOOKS)),
+        "block_size": control(widgets.SelectionSlider, "block size", options=BLOCK_SIZES, value=64),
         "double_quant": widgets.Checkbox(
             value=False, description="double quantization", indent=False
         ),
-        "outlier": widgets.FloatSlider(
-            value=6.0, min=0, max=LARGEST, step=0.1, readout_format=".1f",
-            description="the dragged weight", **_look(),
+        "outlier": control(
+            widgets.FloatSlider, "the dragged weight", value=6.0, max=LARGEST, readout_format=".1f"
         ),
-    }  # fmt: skip
+    }
+    controls["codebook"].style.button_width = "5em"
     first = {name: control.value for name, control in controls.items()}
     return _Draggable(
         controls,
@@ -433,28 +381,11 @@ def explorer(weights):
 
 def still(found):
     """Return an `Exploration` as a picture."""
-    fig, (above, below) = style.figure(style.WIDEST, 520, rows=2, height_ratios=(1.3, 1))
-    values = np.concatenate([[found.outlier], found.neighbours])
-    back = np.concatenate([[found.outlier], found.back])
-    _draw_rows(above, values, back, found.places)
-    above.plot(found.outlier, 0, "o", color=style.INK, ms=11)
-    above.set(xlim=(LOW, HIGH), ylim=(DRAWN, -2.5), xlabel="size of the weight, in typical sizes")
     title = (
         f"One weight of {found.outlier:g} typical sizes: its {found.block_size - 1} "
         f"neighbours err by {found.block_error:.0%}"
     )
-    _headline(above, title)
-    density = found.counts / found.counts.sum() * BINS / 2
-    edges = np.linspace(-1, 1, BINS + 1)
-    below.bar(edges[:-1], density, np.diff(edges), align="edge", color=BAR)
-    below.vlines(np.unique(found.codebook.values), 0, DENSEST, color=style.INK, lw=1.5)
-    below.set(xlim=(-1.01, 1.01), ylim=(0, DENSEST), yticks=[])
-    below.set_xlabel(
-        f"all weights, each over its block's absmax, and {found.codebook.name}'s levels"
-    )
-    below.spines["left"].set_visible(False)
-    _signs(below)
     said = "; ".join(
         f"{name} {html.number(number)} {unit}".strip() for name, number, unit in facts(found)
     )
-    return style.picture(fig, alt=f"{title}. {said}.")
+    return draw(found, "this weight").picture(title, f"{title}. {said}.")

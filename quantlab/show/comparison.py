@@ -130,12 +130,11 @@ def percent(error, digits=2):
 
 
 @matplotlib.rc_context(style.RC)
-def pareto_figure(points, title, named=None, window=None, budget=None, height=540):
+def pareto_figure(points, title, named=None, window=None, height=540):
     """Return the picture of output error against true bits per weight, with the frontier.
 
     points: `Point`s of one layer. title: the message, a sentence. named: settings whose points
-    get a label, None: all in sight. window: (fewest bits, most bits) to show, None: all. budget:
-    bits to mark by a vertical line, with a ring around the least error within it.
+    get a label, None: all in sight. window: (fewest bits, most bits) to show, None: all.
     """
     low, high = window or (1.3, max(p.bits for p in points) + 0.2)
     seen = [p for p in points if low <= p.bits <= high]
@@ -144,20 +143,14 @@ def pareto_figure(points, title, named=None, window=None, budget=None, height=54
     axes.set_title("\n".join(textwrap.wrap(title, 68)))
     for p in seen:
         axes.plot(p.bits, 100 * p.error, ls="", zorder=3, **_mark(p.setting))
-    stairs = _stairs(best_ones, high)
-    axes.plot(*zip(*stairs, strict=True), color=style.LINE, lw=1.5, zorder=2)
+    corners = stairs(best_ones, high)
+    axes.plot(*zip(*corners, strict=True), color=style.LINE, lw=1.5, zorder=2)
     _pareto_axes(axes, (low, high), [100 * p.error for p in seen])
-    lines = [stairs]
-    if budget is not None:
-        lines.append([(budget, edge) for edge in axes.get_ylim()])
-        axes.axvline(budget, color=style.ERROR, lw=2, ls="--", zorder=1)
-        winner, ring = best(points, budget), {"mfc": "none", "mec": style.ERROR, "mew": 2}
-        axes.plot(winner.bits, 100 * winner.error, "o", ms=17, zorder=4, **ring)
     fig.legend(handles=_key(), loc="outside lower center", ncols=4)
     chosen = [p for p in seen if named is None or p.setting in named]
     names = [_label(p.setting, with_bits=window is None) for p in chosen]
     places, others = ([(p.bits, 100 * p.error) for p in of] for of in (chosen, seen))
-    labels.place(axes, places, names, others, lines)
+    labels.place(axes, places, names, others, [corners])
     said = "; ".join(f"{p.setting}: {p.bits:.2f} bits, {percent(p.error, 3)}" for p in seen)
     winners = "; ".join(str(p.setting) for p in best_ones if p in seen)
     return style.picture(fig, alt=f"{title}. Error of the output: {said}. Frontier: {winners}.")
@@ -196,7 +189,7 @@ def _pareto_axes(axes, limits, percents):
     axes.grid(axis="y", lw=0.8)
 
 
-def _stairs(best_ones, end):
+def stairs(best_ones, end):
     """Return the corners of the least error that a number of bits buys."""
     corners = []
     for point, after in zip(best_ones, [*best_ones[1:], None], strict=True):

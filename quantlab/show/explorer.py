@@ -75,6 +75,15 @@ class Explorer:
         publish(self.widget, self.title, self.static)
 
 
+def control(kind, description, label="10em", **options):
+    """Return a control of the class `kind` in the size that controls share, its name `label` wide.
+
+    options: what the class takes, such as ``value`` and ``min``.
+    """
+    look = {"style": {"description_width": label}, "layout": {"width": "520px"}}
+    return kind(description=description, **look, **options)
+
+
 def _show_whole_description(control):
     """Let a description take the room it needs: by default it is cut off after 80 pixels."""
     style = getattr(control, "style", None)

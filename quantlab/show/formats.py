@@ -4,12 +4,10 @@ Every figure is drawn from `quantlab.formats`; none holds a number of its own.
 """
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
 from quantlab.show import style
-from quantlab.show.sheet import sheet, write
+from quantlab.show.drawing import Box, Drawing, Text
 
-COLORS = (style.SIGN, style.EXPONENT, style.MANTISSA)
 FIELDS = ("sign", "exponent", "mantissa")
 NAME_WIDTH, CELL, LINE_HEIGHT = 118, 18, 62  # CSS pixels
 RULER = "#B5B5B5"  # the marks of a ruler: a grey between GRID and QUIET
@@ -23,36 +21,32 @@ def strips_picture(formats, number=None, title=None):
     formats: `MiniFloat`s of up to 32 bits. number: whose bits to write into the cells, with the
     value that they hold below; None writes how many bits each field has. title: None makes one.
     """
-    sizes = [(1, f.exponent_bits, f.mantissa_bits) for f in formats]
     widest = max(f.width for f in formats)
     cell = min(26, CELL * 32 // widest)
-    if title is None:
-        title = _strip_title(formats, number)
-    fig, axes = sheet(NAME_WIDTH + widest * cell + 30, 52 + LINE_HEIGHT * len(formats), title)
-    said = []
-    for row, (f, size) in enumerate(zip(formats, sizes, strict=True)):
-        y = 58 + LINE_HEIGHT * row
-        write(axes, 8, y + 15, f.name, fontweight="bold")
-        fields = f.bits(number).split() if number is not None else [None] * 3
-        _strip(axes, y, size, fields, cell)
+    title = title or _strip_title(formats, number)
+    marks, said = [], []
+    for row, f in enumerate(formats):
+        y, size = 4 + LINE_HEIGHT * row, (1, f.exponent_bits, f.mantissa_bits)
+        fields = f.bits(number).split() if number is not None else [" " * n for n in size]
         below = _held(f, number) if number is not None else _sizes_text(size)
-        write(axes, NAME_WIDTH, y + 44, below)
+        marks.append(Text(8, y + 15, f.name, bold=True))
+        marks += _strip(y, fields, cell)
+        marks.append(Text(NAME_WIDTH, y + 44, below))
         bits = "" if number is None else f" {' '.join(fields)}"
         said.append(f"{f.name}{bits}: {below.removeprefix('= ')}")
-    return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
+    alt = f"{title}. {'; '.join(said)}."
+    size = (NAME_WIDTH + widest * cell + 30, LINE_HEIGHT * len(formats))
+    return Drawing(*size, tuple(marks), alt).picture(title, alt)
 
 
-def _strip(axes, y, sizes, fields, cell):
-    """Draw one strip: sign, gap, exponent, gap, mantissa, one cell a bit."""
+def _strip(y, fields, cell):
+    """Yield the marks of one strip: sign, gap, exponent, gap, mantissa, one cell a bit."""
     x = NAME_WIDTH
-    for size, color, digits in zip(sizes, COLORS, fields + [None] * (3 - len(fields)), strict=True):
-        for i in range(size):
-            axes.add_patch(
-                Rectangle((x, y), cell, 30, facecolor=color, edgecolor="white", linewidth=1)
-            )
-            if digits is not None:
-                write(axes, x + cell / 2, y + 15, digits[i], ha="center", va="center_baseline",
-                       color=style.contrast(color), family="DejaVu Sans Mono")  # fmt: skip
+    for digits, role in zip(fields, FIELDS, strict=False):
+        for digit in digits:
+            yield Box(x, y, cell, 30, role, "ground", line=1.3)
+            ink = style.contrast(style.ROLES[role])
+            yield Text(x + cell / 2, y + 15, digit, "middle", ink, mono=True)
             x += cell
         x += 6
 

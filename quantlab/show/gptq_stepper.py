@@ -1,7 +1,7 @@
 """The stepper: GPTQ goes through a small W row by row, beside plain rounding.
 
-`walk` computes with the core, `draw` places what it found, and two short functions turn
-that into SVG for the explorer and into a picture for readers without a kernel.
+`walk` computes with the core, `draw` places what it found: SVG for the explorer, and a picture for
+readers without a kernel.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,13 @@ from math import floor, log10
 
 import ipywidgets as widgets
 import numpy as np
-from matplotlib.patches import Rectangle
 
 from quantlab import article
 from quantlab._checks import one_of, whole
 from quantlab.affine import quantize_absmax
 from quantlab.gptq import gptq_steps, hessian
-from quantlab.show import html, sheet, style
-from quantlab.show.explorer import Explorer, Stepper
+from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
+from quantlab.show.explorer import Explorer, Stepper, control
 
 #: Six weights for each of two outputs.
 W = np.array(
@@ -53,14 +52,6 @@ ROW, TOP = 29, 84  # the height of a row of cells, and where the first one begin
 TABLE, CHART = 292, 440  # where the arithmetic and the chart begin
 # (left edge, width of a cell) of the four panels
 STANDS, CODES, INVERSE, ADDED = (66, 84), (250, 46), (358, 116), (490, 130)
-ROLES = {
-    "ink": (html.INK, style.INK),
-    "quiet": (html.QUIET, style.QUIET),
-    "error": (html.RED, style.ERROR),
-    "grid": (html.GRID, style.GRID),
-    "pale": (html.PALE, style.PALE),
-    "none": ("none", "none"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,51 +122,16 @@ def four(value):
 # ---------------------------------------------------------------------------- what stands where
 
 
-@dataclass(frozen=True)
-class Text:
-    """Text at (x, y), y its middle. anchor: start, middle or end. key: the number that it shows."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str = "start"
-    role: str = "ink"
-    bold: bool = False
-    key: str = ""
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle. heat: 0 to 1, how much of the error colour lies on it. edge: a role."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    heat: float = 0
-    fill: str = "pale"
-    edge: str = "none"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line through points, with a mark at its end: "circle", "square" or none."""
-
-    points: tuple
-    role: str = "ink"
-    dashed: bool = False
-    mark: str = ""
-
-
 def draw(found, number):
-    """Return the marks (`Text`, `Box`, `Line`) of one step of a `Walk`. number: from 0."""
+    """Return the `Drawing` of one step of a `Walk`. number: from 0."""
     number = whole("step", number, 0, len(found.steps) - 1)
-    return [
+    marks = (
         Text(8, 16, heading(found, number), bold=True, key="heading"),
         *_matrices(found, number),
         *_arithmetic(found, number),
         *_chart(found, number),
-    ]
+    )
+    return Drawing(WIDTH, HEIGHT, marks, describe(found, number))
 
 
 def heading(found, number):
@@ -227,7 +183,9 @@ def _panel(name, place, values, places, rows, current=None, heat=None):
         line = values[0] if len(values) == 1 else values[i]
         for j, value in enumerate(line):
             corner = (left + j * width, TOP + ROW * i)
-            yield Box(*corner, width - 2, ROW - 2, heat=0 if heat is None else heat[i, j])
+            yield Box(*corner, width - 2, ROW - 2)
+            if heat is not None:  # the ground shows through: legible on both themes
+                yield Box(*corner, width - 2, ROW - 2, "error", shade=heat[i, j] / 2)
             role = "quiet" if current is not None and i < current else "ink"
             x, y = corner[0] + width - 10, _middle(i)
             yield Text(x, y, fixed(value, places), "end", role, key=f"{name}-{i}-{j}")
@@ -292,14 +250,14 @@ def _chart(found, number):
     for line, (key, name, errors, role, dashed, mark) in enumerate(series):
         y = CHART + 34 + 30 * line
         shown = errors[: number + 1]
-        yield Line(((10, y), (38, y)), role, dashed, mark)
+        yield from (Line(((10, y), (38, y)), role, dashed), Mark(38, y, mark, 5, role))
         yield Text(50, y, name)
         yield Text(304, y, texts[line], "end", bold=True, key=f"error-{key}")
         points = [(left, low)]
         for i, error in enumerate(shown, 1):
             x = left + (right - left) * i / rows
             points.append((x, low - (low - high) * error / (top or 1)))
-        yield Line(tuple(points), role, dashed, mark)
+        yield from (Line(tuple(points), role, dashed), Mark(*points[-1], mark, 5, role))
 
 
 def _aligned(texts):
@@ -308,7 +266,7 @@ def _aligned(texts):
     return [t + "\N{FIGURE SPACE}" * (max(after) - n) for t, n in zip(texts, after, strict=True)]
 
 
-# ------------------------------------------------------------------------------ the two drawings
+# ------------------------------------------------------------------------------ what is seen
 
 
 def describe(found, number):
@@ -321,50 +279,14 @@ def describe(found, number):
 
 def face(step, example, bits, damping):
     """Return one step as SVG text. step: from 0. The others as for `walk`."""
-    found = walk(example, bits, damping)
-    body = "".join(_svg_mark(mark) for mark in draw(found, step))
-    body = f'<g style="font-variant-numeric:tabular-nums">{body}</g>'
-    return html.svg(WIDTH, HEIGHT, body, describe(found, step))
-
-
-def _svg_mark(mark):
-    if isinstance(mark, Text):
-        weight = ' font-weight="600"' if mark.bold else ""
-        key = f' data-key="{mark.key}"' if mark.key else ""
-        return (
-            f'<text x="{mark.x:g}" y="{mark.y:g}" dy="0.35em" text-anchor="{mark.anchor}"'
-            f' fill="{ROLES[mark.role][0]}"{weight}{key}>{html.escape(mark.text)}</text>'
-        )
-    if isinstance(mark, Box):
-        place = f'x="{mark.x:g}" y="{mark.y:g}" width="{mark.width:g}" height="{mark.height:g}"'
-        fill, edge = ROLES[mark.fill][0], ROLES[mark.edge][0]
-        box = f'<rect {place} fill="{fill}" stroke="{edge}" stroke-width="2"/>'
-        # The theme's own ground shows through, so that the number stays legible on both themes.
-        heat = f'<rect {place} fill="{html.RED}" fill-opacity="{0.5 * mark.heat:.3f}"/>'
-        return box + (heat if mark.heat else "")
-    color = ROLES[mark.role][0]
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in mark.points)
-    dash = ' stroke-dasharray="6 4"' if mark.dashed else ""
-    line = f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"{dash}/>'
-    x, y = mark.points[-1]
-    if mark.mark == "circle":
-        line += f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{color}"/>'
-    elif mark.mark == "square":
-        square = f'x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12"'
-        line += f'<rect {square} fill="{color}"/>'
-    return line
+    return draw(walk(example, bits, damping), step).svg()
 
 
 def still(step=2, example="correlated inputs", bits=3, damping=0.01):
     """Return one step as a picture. step: from 0. The others as for `walk`."""
     found = walk(example, bits, damping)
-    first, *marks = draw(found, step)
-    fig, axes = sheet.sheet(WIDTH, HEIGHT, f"{first.text}; {example}, {bits} bits")
-    for mark in marks:
-        _picture_mark(axes, mark)
-    return style.picture(
-        fig, f"{example}, {bits} bits, damping {damping}. {_in_words(found, step)}"
-    )
+    title = f"{example}, {bits} bits, damping {damping}"
+    return draw(found, step).picture(title, f"{title}. {_in_words(found, step)}")
 
 
 def _in_words(found, number):
@@ -378,33 +300,12 @@ def _in_words(found, number):
     return f"{describe(found, number)} Its codes: {codes}. Added below: {'; '.join(added)}."
 
 
-def _picture_mark(axes, mark):
-    color = ROLES[mark.fill if isinstance(mark, Box) else mark.role][1]
-    if isinstance(mark, Text):
-        side = {"start": "left", "middle": "center", "end": "right"}[mark.anchor]
-        weight = "bold" if mark.bold else "normal"
-        sheet.write(axes, mark.x, mark.y, mark.text, ha=side, color=color, fontweight=weight)
-    elif isinstance(mark, Box):
-        place = ((mark.x, mark.y), mark.width, mark.height)
-        axes.add_patch(Rectangle(*place, fc=color, ec=ROLES[mark.edge][1], lw=1.5))
-        axes.add_patch(Rectangle(*place, fc=style.ERROR, ec="none", alpha=0.5 * mark.heat))
-    else:
-        sign, size = {"circle": ("o", 6), "square": ("s", 9)}.get(mark.mark, ("", 0))
-        look = {"color": color, "ls": "--" if mark.dashed else "-", "lw": 1.5}
-        axes.plot(*zip(*mark.points, strict=True), **look)
-        if sign:
-            axes.plot(*mark.points[-1], sign, color=color, ms=size)
-
-
 # ------------------------------------------------------------------------------------ the wiring
 
 
 def explorer():
     """Return the explorer that goes through an example of `EXAMPLES` step by step."""
-    wide = {"style": {"description_width": "70px"}}
-    example = widgets.Dropdown(
-        options=list(EXAMPLES), description="example", layout={"width": "300px"}, **wide
-    )
+    example = control(widgets.Dropdown, "example", options=list(EXAMPLES))
     stepper = Stepper(len(W))
     stepper.slider.readout = False  # it counts from 0, and the face says which step it is
 
@@ -418,9 +319,12 @@ def explorer():
     return Explorer(
         {
             "example": example,
-            "bits": widgets.IntSlider(value=3, min=2, max=8, description="bits", **wide),
-            "damping": widgets.SelectionSlider(
-                options=[(f"{d:g}", d) for d in DAMPINGS], value=0.01, description="damping", **wide
+            "bits": control(widgets.IntSlider, "bits", value=3, min=2, max=8),
+            "damping": control(
+                widgets.SelectionSlider,
+                "damping",
+                options=[(f"{d:g}", d) for d in DAMPINGS],
+                value=0.01,
             ),
             "step": stepper,
         },

@@ -3,11 +3,13 @@
 import textwrap
 from dataclasses import dataclass
 
+import ipywidgets as widgets
 import numpy as np
 
 from quantlab import article, errors
 from quantlab.affine import quantize_absmax, quantize_zero_point, quantized_matmul
 from quantlab.show import html, matrix, style
+from quantlab.show.explorer import Explorer, control
 
 METHODS = {"absmax": quantize_absmax, "zero-point": quantize_zero_point}
 #: What shares one scale in X -> the axes reduced in X and in W.
@@ -200,16 +202,9 @@ def summary(found):
 def face(bits, axis, method):
     """Return one setting of the explorer as HTML."""
     found = explore(bits, axis, method)
-    facts = "".join(
-        f'<span><span style="color:{html.QUIET};">{name}</span> <b>{html.escape(text)}</b></span>'
-        for name, text in summary(found)
-    )
-    lines = (
-        f'<div style="display:flex;flex-wrap:wrap;gap:2px 24px;margin:10px 0 4px;">{facts}</div>'
-    )
     return (
         f'<div style="color:{html.INK};font-size:16px;line-height:1.4;">'
-        f"{matrix.to_html(panels(found))}{lines}</div>"
+        f"{matrix.to_html(panels(found))}{html.facts(summary(found))}</div>"
     )
 
 
@@ -226,27 +221,13 @@ def still(bits=8, axis="per row of X, per column of W", method="absmax"):
 
 def explorer():
     """Return the explorer for width, axis and method on the article's matrix product."""
-    import ipywidgets as widgets
-
-    from quantlab.show.explorer import Explorer
-
-    wide = {"style": {"description_width": "70px"}}
     return Explorer(
         {
-            "bits": widgets.IntSlider(value=8, min=2, max=8, description="bits", **wide),
-            "axis": widgets.Dropdown(
-                options=list(SHARING),
-                value="per row of X, per column of W",
-                description="scales",
-                layout=widgets.Layout(width="380px"),
-                **wide,
+            "bits": control(widgets.IntSlider, "bits", value=8, min=2, max=8),
+            "axis": control(
+                widgets.Dropdown, "scales", options=list(SHARING), value=list(SHARING)[1]
             ),
-            "method": widgets.ToggleButtons(
-                options=list(METHODS),
-                description="method",
-                layout=widgets.Layout(width="400px"),
-                **wide,
-            ),
+            "method": control(widgets.ToggleButtons, "method", options=list(METHODS)),
         },
         face,
         title="The article's product at any width, scale and method",

@@ -1,15 +1,29 @@
 """Small pieces of HTML for the faces of explorers: text in, text out, no browser needed."""
 
+import re
 from html import escape
 
-# Faces take JupyterLab's colours where there are any, so that they follow its dark theme.
-INK = "var(--jp-content-font-color1, #222222)"
-QUIET = "var(--jp-content-font-color2, #6B6B6B)"
-GRID = "var(--jp-border-color2, #D0D0D0)"
-PALE = "var(--jp-layout-color2, #F2F2F2)"
-GROUND = "var(--jp-layout-color1, #FFFFFF)"
+from quantlab.show import style
+
 # Legible on white and on JupyterLab's dark ground, #111111: a contrast over 4 on both.
 RED = "#D9480F"
+#: `style.ROLES` on a page: JupyterLab's colours where there are any, to follow its dark theme.
+COLORS = (
+    style.ROLES
+    | {
+        role: f"var(--jp-{name}, {style.ROLES[role]})"
+        for role, name in {
+            "ink": "content-font-color1",
+            "quiet": "content-font-color2",
+            "grid": "border-color2",
+            "pale": "layout-color2",
+            "ground": "layout-color1",
+        }.items()
+    }
+    | {"error": RED}
+)
+_NUMBER = re.compile("\N{FIGURE SPACE}*[-−+]?[\\d,]+(\\.\\d+)?( ?%| dB| ×)?\N{FIGURE SPACE}*|–")
+INK, QUIET, GRID, PALE, GROUND = map(COLORS.get, ("ink", "quiet", "grid", "pale", "ground"))
 
 
 def number(value, digits=4):
@@ -40,26 +54,36 @@ def span(text, color=None, bold=False):
     return f'<span style="{style}">{escape(str(text))}</span>'
 
 
-def table(rows, header=(), caption="", row_names=False):
+def facts(pairs):
+    """Return pairs (name, text) in a line that wraps between them."""
+    inside = "".join(
+        f'<span style="white-space:nowrap">{span(name, QUIET)} {span(text, bold=True)}</span>'
+        for name, text in pairs
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:2px 24px;margin:8px 0">{inside}</div>'
+
+
+def table(rows, header=(), caption="", row_names=False, widths=()):
     """Return an HTML table; strings stand left, numbers right with digits under digits.
 
-    rows: lists of strings and numbers. header: the column titles. caption: what the table shows.
-    row_names: True marks the first cell of each row as that row's title.
+    rows: lists of strings and numbers; a string that is a number with its unit stands right too.
+    header: the column titles. caption: what the table shows. row_names: True marks the first cell
+    of each row as that row's title. widths: of the columns in CSS pixels, so that none moves.
     """
+    widths = [f"min-width:{w}px;" for w in widths] or [""] * max(map(len, [header, *rows]))
+    kinds = [_is_number(value) for value in rows[0]] if rows else [False] * len(header)
     parts = ['<table style="border-collapse:collapse;font-variant-numeric:tabular-nums;">']
     if caption:
         parts.append(f'<caption style="text-align:left;color:{INK};">{escape(caption)}</caption>')
     if header:
-        kinds = _is_number(rows[0]) if rows else [False] * len(header)
-        pairs = zip(header, kinds, strict=True)
-        cells = (_cell("th", title, right, ' scope="col"') for title, right in pairs)
+        cells = map(_cell, ['th scope="col"'] * len(header), header, kinds, widths)
         parts.append(f"<thead><tr>{''.join(cells)}</tr></thead>")
+    first = ['th scope="row"'] if row_names else []
     parts.append("<tbody>")
     for row in rows:
-        first = [_cell("th", row[0], False, ' scope="row"')] if row_names else []
-        rest = row[len(first) :]
-        cells = [_cell("td", v, right) for v, right in zip(rest, _is_number(rest), strict=True)]
-        parts.append(f"<tr>{''.join(first + cells)}</tr>")
+        tags = [*first, *["td"] * (len(row) - len(first))]
+        cells = map(_cell, tags, row, map(_is_number, row), widths)
+        parts.append(f"<tr>{''.join(cells)}</tr>")
     return "".join([*parts, "</tbody></table>"])
 
 
@@ -72,18 +96,20 @@ def svg(width, height, body, label):
     """Return an SVG that shrinks on narrow screens. body: SVG elements. label: its alt text."""
     return (
         f'<svg role="img" aria-label="{escape(label, quote=True)}" viewBox="0 0 {width} {height}" '
-        f'width="{width}" style="max-width:100%;height:auto;display:block" '
+        f'width="{width}" style="max-width:100%;height:auto;display:block;'
+        'font-variant-numeric:tabular-nums" '
         f'font-family="var(--jp-ui-font-family, sans-serif)" font-size="16" fill="{INK}">'
         f"{body}</svg>"
     )
 
 
-def _is_number(row):
-    return [not isinstance(value, (str, bool)) for value in row]
+def _is_number(value):
+    return not isinstance(value, (str, bool)) or bool(_NUMBER.fullmatch(str(value)))
 
 
-def _cell(tag, value, right, more=""):
+def _cell(tag, value, right, more):
     text = escape(value if isinstance(value, str) else number(value))
     side = "right" if right else "left"
-    style = f"text-align:{side};padding:2px 10px;color:{INK};border-bottom:1px solid {GRID};"
-    return f'<{tag}{more} style="{style}">{text}</{tag}>'
+    look = f"text-align:{side};padding:2px 10px;color:{INK};border-bottom:1px solid {GRID};{more}"
+    light = "font-weight:400;" if "row" in tag else ""
+    return f'<{tag} style="{look}{light}">{text}</{tag.split()[0]}>'

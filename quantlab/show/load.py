@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from quantlab.experiments.loads import Load, measure, weigh  # noqa: F401, what notebooks call
 from quantlab.show import html, matrix, style
-from quantlab.show.explorer import Explorer
+from quantlab.show.explorer import Explorer, control
 
 KEPT, CODES, SCALES = style.INK, "#7A7A7A", "#C4C4C4"  # three greys that differ in print
 NAMES = ("quant_type", "use_double_quant", "compute_dtype")  # the flags, after "bnb_4bit_"
@@ -103,17 +103,12 @@ def explorer(measured, first):
     """
 
     once = cache(measured)
-    look = {"style": {"description_width": "15em"}}
-    types, dtypes = ["fp4", "nf4"], ["float32", "bfloat16"]
     quant_type, double_quant, compute_dtype = (f"bnb_4bit_{name}" for name in NAMES)
+    types, dtypes = {"options": ["fp4", "nf4"]}, {"options": ["float32", "bfloat16"]}
     controls = {
-        quant_type: widgets.ToggleButtons(
-            options=types, value="nf4", description=quant_type, **look
-        ),
+        quant_type: control(widgets.ToggleButtons, quant_type, "15em", value="nf4", **types),
         double_quant: widgets.Checkbox(value=True, description=double_quant, indent=False),
-        compute_dtype: widgets.ToggleButtons(
-            options=dtypes, value="float32", description=compute_dtype, **look
-        ),
+        compute_dtype: control(widgets.ToggleButtons, compute_dtype, "15em", **dtypes),
     }
 
     def shown(**flags):

@@ -2,17 +2,16 @@
 
 import json
 import re
-import textwrap
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
 import matplotlib
 import numpy as np
 from IPython.display import HTML
-from matplotlib.patches import Rectangle
 
 from quantlab._data import path
 from quantlab.show import html, style
+from quantlab.show.drawing import Box, Drawing, Text, page
 
 CELL_HEIGHT, ROW_GAP, PANEL_GAP, PADDING = 32, 22, 28, 8  # CSS pixels
 DIGIT, POINT, MINUS = 10.2, 5.1, 13.4  # widths at 12 pt in DejaVu Sans, CSS pixels
@@ -80,30 +79,17 @@ def draw(panels, title, alt=None):
     title and all numbers. All panels share one scale of heat.
     """
     places, height = _layout(panels)
-    heading = textwrap.wrap(title, 62)
-    top = 28 * len(heading) + 14
-    fig, axes = style.figure(style.WIDEST, top + height)
-    fig.set_layout_engine("none")
-    axes.set(position=[0, 0, 1, 1], xlim=(0, style.WIDEST), ylim=(top + height, 0))
-    axes.axis("off")
-    axes.text(8, 6, "\n".join(heading), va="top", fontsize=14, fontweight="bold", linespacing=1.3)
-    hottest, before = _hottest(panels), None
+    marks, hottest, before = [], _hottest(panels), None
     for panel, (x, y) in zip(panels, places, strict=True):
-        _draw_panel(axes, panel, x, top + y, hottest)
+        marks += _draw(panel, hottest).at(x, y)
         if panel.before:
             # Beside the lower of two neighbours, a sign has numbers on both of its sides.
             rows = min(len(p.values) for p in (before or panel, panel))
-            middle = top + y + CELL_HEIGHT * (1 + rows / 2)
-            axes.text(
-                x - _sign_width(panel) / 2,
-                middle,
-                panel.before,
-                ha="center",
-                va="center",
-                fontsize=16,
-            )
+            middle = y + CELL_HEIGHT * (1 + rows / 2)
+            marks.append(Text(x - _sign_width(panel) / 2, middle, panel.before, "middle", size=21))
         before = panel
-    return style.picture(fig, alt or describe(panels, title))
+    alt = alt or describe(panels, title)
+    return Drawing(style.WIDEST, height, tuple(marks), alt).picture(title, alt)
 
 
 def describe(panels, title):
@@ -175,10 +161,9 @@ def _pad(column):
 
 
 def to_html(panels):
-    """Return matrices as HTML tables side by side; in a narrow page they wrap."""
+    """Return matrices as SVG side by side; in a narrow page they wrap."""
     hottest = _hottest(panels)
-    tables = "".join(_html_panel(panel, hottest) for panel in panels)
-    return f'<div style="display:flex;flex-wrap:wrap;gap:8px 28px;color:{html.INK};">{tables}</div>'
+    return page([_draw(panel, hottest) for panel in panels])
 
 
 def verdict(ours, printed):
@@ -281,60 +266,29 @@ def _layout(panels):
     return places, y + line + 10
 
 
-def _draw_panel(axes, panel, x, y, hottest):
-    axes.text(x, y + CELL_HEIGHT - 8, panel.name, va="baseline", fontsize=12)
-    widths, cells = _widths(panel), texts(panel.values, panel.decimals)
-    for i, row in enumerate(cells):
-        left, below = x, y + CELL_HEIGHT * (i + 1)
-        for j, (text, width) in enumerate(zip(row, widths, strict=True)):
-            ground = style.PALE if panel.heat is None else shade(panel.heat[i][j], hottest)
-            edge = "white" if panel.heat is None else style.GRID
-            axes.add_patch(Rectangle((left, below), width, CELL_HEIGHT, fc=ground, ec=edge, lw=1))
-            axes.text(
-                left + width - PADDING,
-                below + CELL_HEIGHT / 2,
-                text,
-                ha="right",
-                va="center_baseline",
-                fontsize=style.SMALLEST_TEXT,
-                color=style.contrast(ground),
-            )
-            left += width
+def _draw(panel, hottest):
+    """Return the `Drawing` of one matrix: its name, its cells, its frames."""
+    widths = _widths(panel)
+    lefts, height = np.cumsum([0, *widths]), CELL_HEIGHT
+    marks = [Text(1, height - 13, panel.name)]
+    for i, row in enumerate(texts(panel.values, panel.decimals), 1):
+        for j, text in enumerate(row):
+            fill, edge, ink = "pale", "ground", "ink"
+            if panel.heat is not None:
+                fill, edge = shade(panel.heat[i - 1][j], hottest), "grid"
+                ink = style.contrast(fill)
+            marks.append(Box(lefts[j], height * i, widths[j], height, fill, edge, line=1.5))
+            marks.append(Text(lefts[j + 1] - PADDING, height * (i + 0.5), text, "end", ink))
     if panel.block:
-        rows, columns = (
-            slice(n) if at is None else slice(at, at + 1)
+        (top, rows), (left, columns) = (
+            (at or 0, n if at is None else 1)
             for at, n in zip(panel.block, panel.values.shape, strict=True)
         )
-        corner = (x + sum(widths[: columns.start or 0]), y + CELL_HEIGHT * ((rows.start or 0) + 1))
-        size = (sum(widths[columns]), CELL_HEIGHT * len(panel.values[rows]))
-        axes.add_patch(Rectangle(corner, *size, fc="none", ec=style.INK, lw=2.5, zorder=3))
+        wide = lefts[left + columns] - lefts[left]
+        place = (lefts[left], height * (top + 1), wide, height * rows)
+        marks.append(Box(*place, "none", "ink", line=3.5))
     for i, j in panel.outline:
-        corner = (x + sum(widths[:j]) + 1, y + CELL_HEIGHT * (i + 1) + 1)
-        size = (widths[j] - 2, CELL_HEIGHT - 2)
-        axes.add_patch(Rectangle(corner, *size, fc="none", ec=style.ERROR, lw=2.5, zorder=3))
-
-
-def _html_panel(panel, hottest):
-    rows = []
-    for i, row in enumerate(texts(panel.values, panel.decimals)):
-        cells = (_html_cell(text, panel, i, j, hottest) for j, text in enumerate(row))
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    name = html.escape(panel.name)
-    return (
-        '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0;">'
-        f'<caption style="text-align:left;caption-side:top;white-space:nowrap;color:{html.INK};'
-        f'padding:4px 0;">{name}</caption><tbody>{"".join(rows)}</tbody></table>'
-    )
-
-
-def _html_cell(text, panel, i, j, hottest):
-    if panel.heat is None:
-        colors = f"background:{html.PALE};color:{html.INK};"
-    else:
-        ground = shade(panel.heat[i][j], hottest)
-        colors = f"background:{ground};color:{style.contrast(ground)};"
-    frame = f"outline:2px solid {html.RED};outline-offset:-2px;" if (i, j) in panel.outline else ""
-    return (
-        f'<td style="text-align:right;white-space:nowrap;padding:4px 10px;{colors}{frame}'
-        f'border:1px solid {html.GRID};">{text}</td>'
-    )
+        place = (lefts[j] + 1, height * (i + 1) + 1, widths[j] - 2, height - 2)
+        marks.append(Box(*place, "none", "error", line=3.5))
+    size = (lefts[-1] + 1, height * len(panel.values) + height + 1)
+    return Drawing(*size, tuple(marks), describe([panel], "A matrix"))

@@ -7,11 +7,11 @@ Settings become a `Footprint` (`footprint`), a `Footprint` becomes HTML (`face`)
 from dataclasses import dataclass
 
 import ipywidgets as widgets
-from matplotlib.patches import Rectangle
 
 from quantlab import memory
 from quantlab.show import html, style
-from quantlab.show.explorer import Explorer
+from quantlab.show.drawing import Box, Drawing, Text
+from quantlab.show.explorer import Explorer, control
 
 BLOOM = 176.247271424  # billions of parameters; notebook 00 counts them
 #: Well-known models: (name, billions of parameters, all experts included). The long numbers follow
@@ -164,19 +164,12 @@ class SizeControl:
 
     def __init__(self, billions):
         options = [(f"{name} ({size:.4g} billion)", size) for name, size in MODELS]
-        self.menu = widgets.Dropdown(
+        self.menu = control(
+            widgets.Dropdown, "Model", value=self._in_menu(billions),
             options=[*options, ("a size of your own", self.OWN)],
-            value=self._in_menu(billions),
-            description="Model",
-            **_look(),
-        )
-        self.box = widgets.BoundedFloatText(
-            value=billions,
-            min=0.001,
-            max=10_000,
-            step=1,
-            description="Billion weights",
-            **_look(),
+        )  # fmt: skip
+        self.box = control(
+            widgets.BoundedFloatText, "Billion weights", value=billions, min=0.001, max=10_000
         )
         self.menu.observe(self._picked, names="value")
         self.box.observe(self._typed, names="value")
@@ -206,31 +199,19 @@ class SizeControl:
         self.menu.value = self._in_menu(change["new"])
 
 
-def _look():
-    """Width and label of a control: a fresh layout for each, as widgets do not share them."""
-    layout = widgets.Layout(width="400px", max_width="98%")
-    return {"style": {"description_width": "8.5em"}, "layout": layout}
-
-
 def calculator(billions=BLOOM, format="NF4", block_size=64, double_quant=False, device=32):
     """Return the `Explorer` that computes memory and devices for any model."""
     controls = {
         "billions": SizeControl(billions),
-        "format": widgets.Dropdown(
-            options=list(FORMATS), value=format, description="Format", **_look()
+        "format": control(widgets.Dropdown, "Format", options=list(FORMATS), value=format),
+        "block_size": control(
+            widgets.Dropdown, "Block size", options=list(BLOCKS.items()), value=block_size
         ),
-        "block_size": widgets.Dropdown(
-            options=list(BLOCKS.items()), value=block_size, description="Block size", **_look()
+        "double_quant": control(widgets.Checkbox, "Double quantization", value=double_quant),
+        "device": control(
+            widgets.Dropdown, "One device", options=list(DEVICES.items()), value=device
         ),
-        "double_quant": widgets.Checkbox(
-            value=double_quant, description="Double quantization", **_look()
-        ),
-        "device": widgets.Dropdown(
-            options=list(DEVICES.items()), value=device, description="One device", **_look()
-        ),
-        "headroom": widgets.IntSlider(
-            value=0, min=0, max=50, step=5, description="Kept free, %", **_look()
-        ),
+        "headroom": control(widgets.IntSlider, "Kept free, %", min=0, max=50, step=5),
     }
     first = {name: control.value for name, control in controls.items()}
     return Explorer(
@@ -251,12 +232,27 @@ def sentence(answer):
 def face(answer):
     """Return the HTML of the calculator for a `Footprint`."""
     heading = html.span(sentence(answer), bold=True)
-    return (
-        f'<div style="font-size:1.25em;margin:8px 0">{heading}</div>'
-        f"{_bits_svg(answer)}{_devices_svg(answer)}"
-        f'<div style="color:{html.QUIET};margin:4px 0">{html.escape(answer.note) or "&nbsp;"}</div>'
-        f"{_facts(answer)}"
+    # Words above the drawings keep their size on a phone, where drawings shrink to fit.
+    parts = (
+        f'<div style="color:{html.INK};margin:6px 0 2px">{one.label}</div>{one.svg()}'
+        for one in (_bits(answer), _boxes(answer))
     )
+    return (
+        f'<div style="font-size:1.25em;margin:8px 0">{heading}</div>{"".join(parts)}'
+        f'<div style="color:{html.QUIET};margin:4px 0">{html.escape(answer.note) or "&nbsp;"}</div>'
+        f"{html.table(_facts(answer), row_names=True, widths=(285, 195))}"
+    )
+
+
+def still(answer):
+    """Return the calculator's answer as a picture, for readers without a kernel."""
+    marks, y = [], 8
+    for one in (_bits(answer), _boxes(answer)):
+        marks += [Text(8, y, one.label), *one.at(8, y + 18)]
+        y += one.height + 42
+    words = f"{sentence(answer)} {_bits(answer).label}. {_boxes(answer).label}."
+    whole = Drawing(style.WIDEST, y - 16, tuple(marks), words)
+    return whole.picture(sentence(answer), f"Still of the calculator. {words}")
 
 
 def _devices(answer):
@@ -277,100 +273,46 @@ def _bits_in_words(answer):
 
 def _facts(answer):
     share = answer.bytes / memory.weight_bytes(answer.parameters, "fp16")
-    rows = (
+    return (
         ("bytes", f"{answer.bytes:,.0f}"),
         ("GB (10⁹ bytes)", f"{answer.bytes / memory.GB:,.2f}"),
         ("GiB (2³⁰ bytes)", f"{answer.bytes / memory.GiB:,.2f}"),
         ("bits per weight, scales included", bits_per_weight_text(answer.bits)),
         ("share of FP16", f"{share:.1%}"),
     )
-    cell = f"padding:2px 10px;color:{html.INK};border-bottom:1px solid {html.GRID}"
-    body = "".join(
-        f'<tr><th scope="row" style="text-align:left;font-weight:400;{cell}">{name}</th>'
-        f'<td style="text-align:right;min-width:11em;{cell}">{value}</td></tr>'
-        for name, value in rows
-    )
-    return (
-        '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
-        f"<tbody>{body}</tbody></table>"
-    )
 
 
-def _labelled(label, height, shapes):
-    """A line of text, which keeps its size on a phone, above an SVG, which shrinks to fit."""
-    picture = html.svg(720, height, "".join(shapes), label)
-    return f'<div style="color:{html.INK};margin:6px 0 2px">{html.escape(label)}</div>{picture}'
-
-
-def _bits_svg(answer):
+def _bits(answer):
     """One weight as a row of bits: a square for each bit of its own, then its part of a scale."""
     side, step = 18, 22
-    squares = [_box(i * step, 1, side, side, 0.65) for i in range(answer.code_bits)]
+    marks = [Box(i * step, 1, side, side, "ink", shade=0.65) for i in range(answer.code_bits)]
     extra = answer.bits - answer.code_bits
     if extra:
         x = answer.code_bits * step
-        squares += [_box(x, 1, extra * side, side, 0.3), _frame(x, 1, side, side)]
-    return _labelled(_bits_in_words(answer), 20, squares)
+        marks += [Box(x, 1, extra * side, side, "ink", shade=0.3), _frame(x, 1, side, side)]
+    return Drawing(720, 20, tuple(marks), _bits_in_words(answer))
 
 
-def _devices_svg(answer):
+def _boxes(answer):
     """The devices as boxes, filled one after the other. At most 96 are drawn."""
     drawn = min(answer.devices, 96)
     columns, height = (max(4, drawn), 100) if drawn <= 12 else (24, 23)
-    width = 720 / columns
-    shapes = []
+    width, marks = 720 / columns, []
     for i in range(drawn):
         x, y = (i % columns) * width + 1, (i // columns) * (height + 3) + 1
         filled = answer.usable_bytes if i < answer.devices - 1 else answer.last_bytes
         part = height * filled / answer.device_bytes
-        shapes += [
-            _box(x, y + height - part, width - 4, part, 0.65),
-            _frame(x, y, width - 4, height),
-        ]
+        marks.append(Box(x, y + height - part, width - 4, part, "ink", shade=0.65))
+        marks.append(_frame(x, y, width - 4, height))
     note = f" ({drawn} are drawn)" if drawn < answer.devices else ""
-    return _labelled(_filling(answer) + note, 104, shapes)
+    return Drawing(720, 104, tuple(marks), _filling(answer) + note)
 
 
-def _box(x, y, width, height, opacity):
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'style="fill:{html.INK};fill-opacity:{opacity}"/>'
-    )
-
-
-def _frame(x, y, width, height):
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
-        f'style="fill:none;stroke:{html.INK};stroke-width:1"/>'
-    )
+def _frame(*place):
+    return Box(*place, "none", "ink", line=1)
 
 
 # -------------------------------------------------------------------------------- the figures
-
-
-def still(answer):
-    """Return the calculator's answer as a picture, for readers without a kernel."""
-    fig, (bits, boxes) = style.figure(720, 250, rows=2, height_ratios=(1, 3))
-    _headline(fig, sentence(answer))
-    for i in range(answer.code_bits):
-        bits.add_patch(Rectangle((i * 1.2, 0), 1, 1, facecolor=CODE))
-    extra = answer.bits - answer.code_bits
-    if extra:
-        bits.add_patch(Rectangle((answer.code_bits * 1.2, 0), extra, 1, facecolor=SCALE))
-        bits.add_patch(Rectangle((answer.code_bits * 1.2, 0), 1, 1, fill=False))
-    bits.set(xlim=(-0.05, 40), ylim=(-0.05, 1.05), aspect="equal", anchor="W")
-    shown = min(answer.devices, 24)
-    for i in range(shown):
-        filled = answer.usable_bytes if i < answer.devices - 1 else answer.last_bytes
-        boxes.add_patch(Rectangle((i, 0), 0.95, filled / answer.device_bytes, facecolor=CODE))
-        boxes.add_patch(Rectangle((i, 0), 0.95, 1, fill=False))
-    boxes.set(xlim=(-0.02, max(shown, 4)), ylim=(-0.02, 1.02))
-    note = f" ({shown} are drawn)" if shown < answer.devices else ""
-    for axes, words in ((bits, _bits_in_words(answer)), (boxes, _filling(answer) + note)):
-        axes.set_title(words, loc="left", fontsize=12, fontweight="normal")
-        axes.axis("off")
-    words = f"{sentence(answer)} {_bits_in_words(answer)}. {_filling(answer)}."
-    return style.picture(fig, alt=f"Still of the calculator. {words}")
 
 
 def formats_figure(billions=BLOOM, name="BLOOM", device=32):

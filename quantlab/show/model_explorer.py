@@ -7,16 +7,17 @@ Settings become a `Result` (`Bench.result`), that becomes HTML (`face`) or a pic
 import textwrap
 
 import ipywidgets as widgets
-import matplotlib
 import numpy as np
 
 from quantlab.methods import WEIGHT_ONLY
 from quantlab.methods import method as by_name
 from quantlab.show import html, model, style
-from quantlab.show.explorer import Explorer
+from quantlab.show.drawing import Drawing, Mark, Scale, Text, across, flow, ticks, upwards
+from quantlab.show.explorer import Explorer, control
 
-LOW, HIGH = 5e-5, 8  # nats per token that the picture spans
-MARKS = (0.0001, 0.001, 0.01, 0.1, 1)
+WIDTH, HEIGHT, FLOOR = 700, 306, 255  # px, of the plot
+BITS = Scale(2**0.9, 9.5, 100, 690, log=True)
+NATS = Scale(5e-5, 8, FLOOR, 15, log=True)  # per token
 #: What shares a scale in the explorer -> weights. 0 is the whole output: a slider has no None.
 GROUPS = {"whole output": 0, "128": 128, "64": 64, "32": 32, "16": 16}
 
@@ -46,73 +47,59 @@ def face(result, reference, tried, background=(), note=""):
     reference: the result of the 16-bit model. tried: results to draw large, `result` among them.
     background: results to draw small. note: what to say about the setting.
     """
-    facts = [
-        ("bits per weight", f"{result.bits:.3f}"),
-        (
-            "perplexity",
-            f"{model.number(result.perplexity)} (16 bits: {model.number(reference.perplexity)})",
-        ),
-        ("divergence", f"{result.divergence:.4f}"),
-        ("facts right", f"{result.facts} of 256 (16 bits: {reference.facts})"),
-    ]
-    line = "".join(
-        f'<span style="white-space:nowrap">{html.span(name, html.QUIET)} '
-        f"{html.span(value, bold=True)}</span>"
-        for name, value in facts
-    )
     return (
         f'<div style="color:{html.INK};font-size:16px;line-height:1.4">'
         f"<b>{html.escape(str(result.setting))}</b> {html.span(note, html.QUIET)}"
-        f'<div style="display:flex;flex-wrap:wrap;gap:2px 24px;margin:6px 0">{line}</div>'
+        f"{html.facts(facts(result, reference))}"
         f'<div style="min-height:4.5em;max-width:700px">'
         f"{model.parted_html(result.text, reference.text)}</div>"
-        f"{_points_svg(result, reference, tried, background)}</div>"
+        f"{draw(result, tried, background).svg()}</div>"
     )
 
 
-def _points_svg(result, reference, tried, background):
-    """Draw divergence against bits: small what the table holds, large what was tried."""
-    width, height = 700, 300
+def facts(result, reference):
+    """Return what is to be said of a `Result` beside that of 16 bits, as a list of (name, text)."""
+    ours, theirs = (model.number(r.perplexity) for r in (result, reference))
+    return [
+        ("bits per weight", f"{result.bits:.3f}"),
+        ("perplexity", f"{ours} (16 bits: {theirs})"),
+        ("divergence", f"{result.divergence:.4f}"),
+        ("facts right", f"{result.facts} of 256 (16 bits: {reference.facts})"),
+    ]
 
-    def place(bits, divergence):
-        x = 70 + (np.log2(min(bits, 9)) - 0.9) / (np.log2(9.5) - 0.9) * (width - 90)
-        share = np.log(np.clip(divergence, LOW, HIGH) / LOW) / np.log(HIGH / LOW)
-        return round(float(x), 1), round(float(15 + (1 - share) * (height - 70)), 1)
 
-    parts = [_frame_svg(place, width, height)]
-    for results, color, size in ((background, html.QUIET, 4), (tried, html.INK, 8)):
-        for r in results:
-            x, y = place(r.bits, r.divergence)
-            parts.append(f'<circle cx="{x}" cy="{y}" r="{size}" style="fill:{color}"/>')
-    x, y = place(result.bits, result.divergence)
-    ring = f'style="fill:none;stroke:{html.RED};stroke-width:3"'
-    parts.append(f'<circle cx="{x}" cy="{y}" r="12" {ring}/>')
+def draw(result, tried, background):
+    """Return divergence against bits as a `Drawing`: small what the table holds, large the tried."""
+    nats = ticks((0.0001, 0.001, 0.01, 0.1, 1))
+    marks = [
+        *upwards(NATS, BITS.start, BITS.end, nats, "divergence, nats per token"),
+        *across(BITS, FLOOR, ticks((2, 3, 4, 5, 6, 8)), "bits per weight"),
+        *(_mark(r, size=6, fill="grid") for r in background),
+        *(_mark(r, size=7) for r in tried),
+        _mark(result, size=12, fill="none", edge="error", line=3),
+    ]
     label = (
         f"Divergence against bits per weight, {len(tried)} settings tried; now {result.bits:.2f} "
         f"bits, divergence {result.divergence:.4f}"
     )
-    return html.svg(width, height, "".join(parts), label)
+    return Drawing(WIDTH, HEIGHT, tuple(marks), label)
 
 
-def _frame_svg(place, width, height):
-    floor = height - 45
-    line = f'x1="70" x2="{width - 20}"'
-    parts = [f'<line {line} y1="{floor}" y2="{floor}" style="stroke:{html.INK}"/>']
-    for bits in (2, 3, 4, 5, 6, 8):
-        x, _ = place(bits, LOW)
-        parts.append(f'<text x="{x}" y="{floor + 20}" text-anchor="middle">{bits}</text>')
-    for level in MARKS:
-        _, y = place(4, level)
-        parts.append(
-            f'<line {line} y1="{y}" y2="{y}" style="stroke:{html.GRID}"/>'
-            f'<text x="62" y="{y + 5}" text-anchor="end">{level:g}</text>'
-        )
-    parts.append(
-        f'<text x="{width / 2}" y="{height - 5}" text-anchor="middle">bits per weight</text>'
-        f'<text x="18" y="{height / 2 - 20}" text-anchor="middle" '
-        f'transform="rotate(-90 18 {height / 2 - 20})">divergence, nats per token</text>'
-    )
-    return "".join(parts)
+def _mark(result, **look):
+    far = np.clip(result.divergence, NATS.low, NATS.high)
+    return Mark(BITS(min(result.bits, 9)), NATS(far), **look)
+
+
+def still(result, reference, bench):
+    """Return one setting of the explorer as a picture."""
+    said = ", ".join(f"{name} {text}" for name, text in facts(result, reference))
+    lines = textwrap.wrap(f"“{result.text}”", 78)
+    words = [*textwrap.wrap(said, 78), *lines[:3]]
+    marks = tuple(Text(8, 12 + 24 * i, line) for i, line in enumerate(words))
+    above = Drawing(style.WIDEST, 24 * len(words), marks, said)
+    whole = flow([above, draw(result, [result], [r for r in bench.results.values() if r.bits < 9])])
+    alt = f"Still of the explorer. {result.setting}: {said}. {' '.join(lines)}"
+    return whole.picture(str(result.setting), alt)
 
 
 class _Try:
@@ -143,24 +130,20 @@ def explorer(bench):
 
     Results of the bench are there at once and drawn small; every setting tried adds a large point.
     """
-    bar = widgets.FloatProgress(value=0, min=0, max=1, layout=widgets.Layout(width="400px"))
-    bar.style.description_width = "90px"
+    bar = control(widgets.FloatProgress, "", value=0, min=0, max=1)
     bar.style.bar_color = style.LINE
-    look = {"style": {"description_width": "90px"}}
-    wide = {**look, "layout": widgets.Layout(width="400px", max_width="98%")}
+    slow = {"continuous_update": False}
+    methods = [row.label for row in WEIGHT_ONLY]
     controls = {
-        "method": widgets.Dropdown(
-            options=[row.label for row in WEIGHT_ONLY], value="GPTQ", description="method", **wide
+        "method": control(
+            widgets.Dropdown, "method", options=[row.label for row in WEIGHT_ONLY], value="GPTQ"
         ),
         # Computed when the slider is let go: on the way it would quantize for every position.
-        "bits": widgets.IntSlider(
-            value=3, min=2, max=8, continuous_update=False, description="bits", **wide
+        "bits": control(widgets.IntSlider, "bits", value=3, min=2, max=8, **slow),
+        "group": control(
+            widgets.SelectionSlider, "scale per", options=list(GROUPS.items()), value=0, **slow
         ),
-        "group": widgets.SelectionSlider(
-            options=list(GROUPS.items()), value=0, continuous_update=False,
-            description="scale per", **wide,
-        ),
-    }  # fmt: skip
+    }
     first = model.Setting("GPTQ", 3)
     view = Explorer(
         controls,
@@ -173,28 +156,3 @@ def explorer(bench):
     *above, below = view.widget.children
     view.widget.children = (*above, bar, below)
     return view
-
-
-@matplotlib.rc_context(style.RC)
-def still(result, reference, bench):
-    """Return one setting of the explorer as a picture."""
-    fig, (words, axes) = style.figure(style.WIDEST, 500, rows=2, height_ratios=(1, 2.4))
-    words.axis("off")
-    said = (
-        f"{result.bits:.2f} bits per weight, perplexity {model.number(result.perplexity)}, "
-        f"divergence {result.divergence:.4f}, {result.facts} of 256 facts right"
-    )
-    lines = textwrap.wrap(result.text.replace("$", r"\$"), 72)
-    words.text(0, 1.1, str(result.setting), va="top", fontweight="bold", fontsize=14)
-    words.text(0, 0.82, said, va="top")
-    words.text(0, 0.54, "\n".join(lines[:4]), va="top", style="italic")
-    small = [r for r in bench.results.values() if r.bits < 9]
-    far = model.height(result)
-    axes.plot([r.bits for r in small], [*map(model.height, small)], "o", color=style.QUIET, ms=5)
-    axes.plot(result.bits, far, "o", color=style.INK, ms=9)
-    axes.plot(result.bits, far, "o", mfc="none", mec=style.ERROR, mew=2.5, ms=16)
-    axes.set(ylabel="divergence, nats per token", yscale="log", ylim=(LOW, HIGH))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    model.bits_axis(axes, (2, 3, 4, 6, 8))
-    start = " ".join(lines)
-    return style.picture(fig, alt=f"Still of the explorer. {result.setting}: {said}. “{start}”")

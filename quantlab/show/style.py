@@ -15,6 +15,11 @@ MANTISSA = "#009E73"
 ERROR = "#D55E00"
 # Greys: text, lines, quiet text (these three are legible on white), grid, the ground of a cell.
 INK, LINE, QUIET, GRID, PALE = "#222222", "#555555", "#6B6B6B", "#D0D0D0", "#F2F2F2"
+#: The colours of a drawing by what they are for; `html.COLORS` has them for a page.
+ROLES = {
+    "ink": INK, "line": LINE, "quiet": QUIET, "grid": GRID, "pale": PALE, "ground": "#FFFFFF",
+    "error": ERROR, "sign": SIGN, "exponent": EXPONENT, "mantissa": MANTISSA,
+}  # fmt: skip
 
 PIXELS_PER_INCH = 96  # CSS: 12 pt are 16 px, whatever the screen
 WIDEST = 760  # px: a notebook column, and a slide

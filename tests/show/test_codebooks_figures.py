@@ -148,34 +148,35 @@ def test_decimal_points_stand_in_line():
 
 def test_each_drawn_neighbour_has_its_dot_and_its_error():
     found = codebooks.explore(WEIGHTS)
-    svg = codebooks._block_svg(found)
-    dots = re.findall(r'cx="([-\d.]+)" cy="[\d.]+" r="2.5"', svg)
-    errors = re.findall(r'x1="([-\d.]+)" x2="([-\d.]+)"[^>]*stroke-width:3"', svg)
-    places = [f"{codebooks.ZERO + v * codebooks.UNIT:.1f}" for v in found.neighbours]
-    ends = [f"{codebooks.ZERO + v * codebooks.UNIT:.1f}" for v in found.back]
-    assert dots == places and errors == list(zip(places, ends, strict=True))
+    marks = list(codebooks._block_marks(found))
+    places, ends = ([codebooks.SIZES(v) for v in of] for of in (found.neighbours, found.back))
+    dots = [mark.x for mark in marks if getattr(mark, "size", 0) == 2.5]
+    errors = [mark.points for mark in marks if getattr(mark, "role", "") == "error"]
+    assert dots == places
+    assert [(a[0], b[0]) for a, b in errors] == list(zip(places, ends, strict=True))
 
 
 @pytest.mark.parametrize("name, levels", [("NF4", 16), ("FP4", 15), ("int4", 15)])
 def test_every_level_of_the_table_is_drawn_over_the_histogram(name, levels):
-    svg = codebooks._histogram_svg(codebooks.explore(WEIGHTS, codebook=name))
-    assert svg.count("stroke-width:1.5") == levels
+    found = codebooks.explore(WEIGHTS, codebook=name)
+    lines = [m for m in codebooks._histogram_marks(found) if hasattr(m, "points")]
+    places = {line.points[0][0] for line in lines if line.points[0][0] == line.points[1][0]}
+    assert places == {codebooks.SHARES(v) for v in found.codebook.values}
+    assert len(places) == levels
 
 
 @pytest.mark.parametrize("size", [0, 6.0, codebooks.LARGEST])
 @pytest.mark.parametrize("block_size", [32, 4096])
 def test_nothing_is_drawn_outside_the_picture(size, block_size):
-    shown = codebooks.face(codebooks.explore(WEIGHTS, block_size, outlier=size))
-    xs = [float(x) for x in re.findall(r' (?:x|x1|x2|cx)="([-\d.]+)"', shown)]
-    ys = [float(y) for y in re.findall(r' (?:y|y1|y2|cy)="([-\d.]+)"', shown)]
-    assert min(xs) >= 0 and max(xs) <= codebooks.WIDTH
-    assert min(ys) >= 0 and max(ys) <= codebooks.HEIGHT
+    for mark in codebooks.draw(codebooks.explore(WEIGHTS, block_size, outlier=size)).marks:
+        for x, y in getattr(mark, "points", None) or [(mark.x, mark.y)]:
+            assert 0 <= x <= codebooks.WIDTH and 0 <= y <= codebooks.HEIGHT
 
 
 def test_the_handle_says_where_zero_is_and_how_long_a_typical_weight():
-    svg = codebooks._handle(codebooks.explore(WEIGHTS, outlier=6.0))
+    svg = codebooks.face(codebooks.explore(WEIGHTS, outlier=6.0))
     data = {key: float(value) for key, value in re.findall(r'data-(\w+)="([-\d.]+)"', svg)}
-    x = float(re.search(r'cx="([\d.]+)"', svg)[1])
+    x = float(re.search(r'cx="([\d.]+)" cy="40"', svg)[1])
     assert (x - data["zero"]) / data["unit"] == pytest.approx(6.0, abs=1e-3)
     assert (data["min"], data["max"], data["step"]) == (0, codebooks.LARGEST, 0.1)
 

@@ -108,7 +108,7 @@ def test_the_codes_that_are_not_the_nearest_are_framed_and_counted():
     framed = {2: [(2, 0), (2, 1)], 3: [(2, 0), (2, 1), (3, 0)]}
     framed |= {4: framed[3], 5: framed[3]}
     for i in range(6):
-        marks = gptq_stepper.draw(found, i)
+        marks = gptq_stepper.draw(found, i).marks
         frames = [m for m in marks if isinstance(m, gptq_stepper.Box) and m.edge == "ink"]
         inside = [
             tuple(map(int, m.key.split("-")[1:]))
@@ -155,7 +155,7 @@ def test_nothing_moves_from_step_to_step(example):
     found = gptq_stepper.walk(example, 3, 0.01)
     places = {}
     for i in range(len(found.steps)):
-        for mark in gptq_stepper.draw(found, i):
+        for mark in gptq_stepper.draw(found, i).marks:
             if isinstance(mark, gptq_stepper.Text) and mark.key:
                 assert places.setdefault(mark.key, (mark.x, mark.y)) == (mark.x, mark.y)
     sizes = {
@@ -171,7 +171,7 @@ def test_no_text_reaches_over_an_edge_or_into_its_neighbour(example, bits, dampi
     found = gptq_stepper.walk(example, bits, damping)
     for i in range(len(found.steps)):
         spans = {}
-        for mark in gptq_stepper.draw(found, i):
+        for mark in gptq_stepper.draw(found, i).marks:
             if isinstance(mark, gptq_stepper.Text) and re.search(r"\d", mark.text):
                 width = sum(5.1 if c in ". " else 13.4 if c in "−×÷=" else 10.2 for c in mark.text)
                 start = mark.x - {"start": 0, "middle": 0.5, "end": 1}[mark.anchor] * width

@@ -21,7 +21,7 @@ def test_the_face_shows_the_codes_and_the_product_that_the_ground_floor_computes
     product = x.dequantize() @ w.dequantize()
     for values, decimals in ((x.codes, None), (x.dequantize(), 3), (product, 2)):
         for text in np.ravel(matrix.texts(values, decimals)):
-            assert f">{text}</td>" in shown
+            assert f">{text}</text>" in shown
 
 
 @pytest.mark.parametrize("bits, axis, method", SETTINGS)

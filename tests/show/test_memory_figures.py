@@ -1,7 +1,5 @@
 """The calculator of notebook 00 has quantlab.memory's numbers, and its words and boxes fit."""
 
-import re
-
 import pytest
 
 from quantlab import memory
@@ -11,13 +9,13 @@ from quantlab.show.memory import FORMATS, calculator, face, footprint, sentence
 BLOOM = 176
 
 
-def _filled(svg):
-    """The heights of the filled boxes of an SVG, in order."""
-    return [float(h) for h in re.findall(r'height="([\d.]+)" style="fill:var', svg)]
+def _filled(drawing):
+    """The filled boxes of a drawing, in order."""
+    return [box for box in drawing.marks if box.fill != "none"]
 
 
-def _frames(svg):
-    return svg.count('style="fill:none')
+def _frames(drawing):
+    return len(drawing.marks) - len(_filled(drawing))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -142,41 +140,39 @@ def test_deepseek_v3_is_counted_from_its_shapes():
 
 
 def test_a_box_is_drawn_for_each_device_and_filled_as_far_as_it_is():
-    svg = show_memory._devices_svg(footprint(BLOOM, "NF4", 64, device=32))
-    assert _frames(svg) == 4
-    assert _filled(svg) == [100, 100, 100, pytest.approx(100 * 3 / 32, abs=0.05)]
+    drawing = show_memory._boxes(footprint(BLOOM, "NF4", 64, device=32))
+    assert _frames(drawing) == 4
+    heights = [box.height for box in _filled(drawing)]
+    assert heights == [100, 100, 100, pytest.approx(100 * 3 / 32, abs=0.05)]
 
 
 def test_headroom_stays_empty_in_the_picture():
-    svg = show_memory._devices_svg(footprint(BLOOM, "FP16", device=80, headroom=25))
-    assert max(_filled(svg)) == 75
+    drawing = show_memory._boxes(footprint(BLOOM, "FP16", device=80, headroom=25))
+    assert max(box.height for box in _filled(drawing)) == 75
 
 
 def test_more_than_96_devices_are_cut_off_and_that_is_said():
-    svg = show_memory._devices_svg(footprint(405, "FP32", device=8))
-    assert _frames(svg) == 96
-    assert "203 devices" in svg and "96 are drawn" in svg
+    answer = footprint(405, "FP32", device=8)
+    assert _frames(show_memory._boxes(answer)) == 96
+    for seen in (face(answer), show_memory.still(answer).alt):
+        assert "203 devices" in seen and "96 are drawn" in seen
 
 
 @pytest.mark.parametrize("billions", [0.1, 7, 40, 176, 405, 1000])
 def test_boxes_stay_inside_the_picture(billions):
-    svg = show_memory._devices_svg(footprint(billions, "FP32", device=8, headroom=50))
-    width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', svg).groups())
-    for x, y, w, h in re.findall(
-        r'x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', svg
-    ):
-        assert float(x) + float(w) <= width
-        assert float(y) + float(h) <= height
+    drawing = show_memory._boxes(footprint(billions, "FP32", device=8, headroom=50))
+    for box in drawing.marks:
+        assert box.x >= 0 and box.x + box.width <= drawing.width
+        assert box.y >= 0 and box.y + box.height <= drawing.height
 
 
 def test_a_weight_is_drawn_with_one_square_for_each_bit():
-    assert len(_filled(show_memory._bits_svg(footprint(BLOOM, "FP16")))) == 16
+    assert len(_filled(show_memory._bits(footprint(BLOOM, "FP16")))) == 16
 
 
 def test_a_share_of_a_scale_is_drawn_as_that_share_of_a_square():
-    svg = show_memory._bits_svg(footprint(BLOOM, "NF4", 64))
-    widths = re.findall(r'width="([\d.]+)" height="18.0" style="fill:var', svg)
-    assert [float(w) for w in widths] == [18, 18, 18, 18, 9]
+    filled = _filled(show_memory._bits(footprint(BLOOM, "NF4", 64)))
+    assert [box.width for box in filled] == [18, 18, 18, 18, 9]
 
 
 def test_the_explorer_shows_the_face_of_its_settings():

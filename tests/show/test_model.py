@@ -262,4 +262,7 @@ def test_after_trouble_the_explorer_goes_on(explorer, monkeypatch, trouble):
 
 
 def test_the_still_says_what_it_shows(explorer):
-    assert "GPTQ, 3 bits, one scale per output: 3.11 bits per weight" in explorer.static.alt
+    assert (
+        "GPTQ, 3 bits, one scale per output: bits per weight 3.110, perplexity 21.0"
+        in explorer.static.alt
+    )

@@ -7,6 +7,7 @@ import pytest
 
 import quantlab as ql
 from quantlab.show import html, outliers, outliers_explorer
+from quantlab.show.drawing import Box, Mark
 from quantlab.show.outliers import LIBRARY, PAPER, THRESHOLDS, Layer
 
 X, W = ql.article.X, ql.article.W
@@ -184,9 +185,10 @@ def test_the_face_shows_columns_error_and_bytes(name, threshold, weights):
 @every_setting
 def test_as_many_bars_are_red_as_columns_go(name, threshold, weights):
     found = LAYERS[name].separate(threshold, weights)
-    bars = re.findall(r"<rect [^>]*fill:([^\"]+)\"", outliers_explorer.face(found))
+    marks = outliers_explorer._bars(found).marks
+    bars = [mark.fill for mark in marks if isinstance(mark, Box)]
     assert len(bars) == found.layer.x.shape[1]
-    assert bars.count(html.RED) == len(found.columns)
+    assert bars.count("error") == len(found.columns)
 
 
 def test_few_columns_are_named_by_their_bits():
@@ -201,9 +203,10 @@ def test_only_small_matrices_are_shown_in_full():
 
 def test_the_point_stands_on_the_curve():
     found = LAYERS["the article's X and W"].separate(8.0)
-    page = outliers_explorer.face(found)
-    [(x, y)] = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="7"', page)
-    assert f"{x},{y}" in re.search(r'<polyline points="([^"]+)"', page)[1].split()
+    marks = outliers_explorer._curve(found).marks
+    [here] = [mark for mark in marks if isinstance(mark, Mark)]
+    [curve] = [mark for mark in marks if len(getattr(mark, "points", ())) > 2]
+    assert min(abs(here.x - x) + abs(here.y - y) for x, y in curve.points) < 1e-9
 
 
 def test_moving_each_control_changes_what_is_shown():
