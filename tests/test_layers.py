@@ -30,7 +30,7 @@ LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
     "experiments": ({"lm", "_fast"}, {"numpy"}),
     "show": (
         {"lm", "experiments", "_fast"},
-        {"numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"},
+        {"numpy", "matplotlib", "PIL", "ipywidgets", "anywidget", "IPython", "traitlets"},
     ),
     "course": (
         {"lm", "experiments", "show", "_fast"},

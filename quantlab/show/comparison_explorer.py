@@ -22,6 +22,7 @@ RULES = {
 #: The marks of the plot as characters, for the table beside it, and as shapes.
 MARKS = {"absmax": "●", "zero-point": "■", "GPTQ": "▲", "NF4": "◇", "FP4": "▽"}
 SHAPES = dict(zip(MARKS, ("circle", "square", "triangle", "diamond", "down"), strict=True))
+OTHER = "◆", "diamond"  # of a method that has no mark of its own
 LEAST, MOST = 2.0, 8.7  # bits per weight that a budget can be
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 720, 330, 62, 708, 12, 282  # px, of the plot
 TITLES = ("method", "its best setting", "true bits", "error", "")
@@ -92,7 +93,7 @@ def rows(choice):
     """Return the best point of each method as texts, under `TITLES`."""
     found = []
     for method, point in choice.by_method.items():
-        name = f"{MARKS[method]} {method}"
+        name = f"{MARKS.get(method, OTHER[0])} {method}"
         if point is None:
             known = any(p.setting.method == method for p in choice.allowed)
             found.append((name, "nothing fits" if known else "not allowed", "–", "–", ""))
@@ -133,7 +134,7 @@ def draw(choice):
 def _mark(point, x, y, color):
     """The shape of a point's method: filled with one scale per output, else hollow."""
     fill = "ground" if point.setting.group else color
-    return Mark(x, y, SHAPES[point.setting.method], 5.5, fill, color)
+    return Mark(x, y, SHAPES.get(point.setting.method, OTHER[1]), 5.5, fill, color)
 
 
 # ------------------------------------------------------------------------------- the explorer

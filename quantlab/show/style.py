@@ -109,7 +109,17 @@ def picture(fig, alt, width=None):
             metadata={"Software": None},
         )
     _forget(fig)
-    return Picture(png.getvalue(), width=width, alt=alt)
+    return Picture(_with_palette(png), width=width, alt=alt)
+
+
+def _with_palette(png):
+    """Return the bytes of a PNG with 256 colours at most: less than half, and few pixels change."""
+    import PIL.Image as pillow  # matplotlib needs it too, but only to save
+
+    small = io.BytesIO()
+    colors = pillow.open(png).convert("RGB").quantize(256, dither=pillow.Dither.NONE)
+    colors.save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 class Picture(Image):

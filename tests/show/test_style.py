@@ -158,3 +158,17 @@ def test_the_four_colours_differ_for_colour_blind_readers(kind):
         for pair in itertools.combinations(seen, 2)
     ]
     assert min(distances) > 0.1  # of the 1.73 from black to white
+
+
+def test_a_picture_has_a_palette_and_keeps_its_colours():
+    import PIL.Image
+
+    fig, axes = style.figure(400, 200)
+    axes.bar(
+        [0, 1, 2, 3], [3, 2, 1, 2], color=[style.SIGN, style.EXPONENT, style.MANTISSA, style.ERROR]
+    )
+    shown = PIL.Image.open(io.BytesIO(style.picture(fig, "four bars in four colours").data))
+    assert shown.mode == "P"
+    held = {color for _, color in shown.convert("RGB").getcolors(256)}
+    for color in ("#FFFFFF", style.SIGN, style.EXPONENT, style.MANTISSA, style.ERROR):
+        assert tuple(bytes.fromhex(color[1:])) in held
