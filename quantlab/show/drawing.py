@@ -190,7 +190,7 @@ class Drawing:
         Raises ValueError if it would be over 760 pixels wide.
         """
         width = max(self.width, min(12 * len(title) + 12, style.WIDEST))
-        lines = textwrap.wrap(title, int(width // 12))
+        lines = textwrap.wrap(title, int(width // 11))
         top = 28 * len(lines) + 14
         fig, axes = style.figure(width, top + self.height)
         fig.set_layout_engine("none")
@@ -209,6 +209,21 @@ def page(drawings):
     """Return drawings as SVG side by side; on a narrow page they wrap."""
     inside = "".join(one.svg() for one in drawings)
     return f'<div style="display:flex;flex-wrap:wrap;gap:8px 16px">{inside}</div>'
+
+
+def named(drawings):
+    """Return drawings as HTML, each under its label, which keeps its size on a phone."""
+    label = f'<div style="color:{html.INK};margin:6px 0 2px">'
+    return "".join(f"{label}{html.escape(one.label)}</div>{one.svg()}" for one in drawings)
+
+
+def piled(drawings):
+    """Return drawings as one, each under its label."""
+    marks, y = [], 8
+    for one in drawings:
+        marks += [Text(8, y, one.label), *one.at(8, y + 16)]
+        y += one.height + 40
+    return Drawing(style.WIDEST, y - 16, tuple(marks), "; ".join(one.label for one in drawings))
 
 
 def flow(drawings, gap=16):

@@ -8,10 +8,11 @@ from functools import cache
 import ipywidgets as widgets
 
 from quantlab.experiments.loads import Load, measure, weigh  # noqa: F401, what notebooks call
-from quantlab.show import html, matrix, style
+from quantlab.show import html, matrix
+from quantlab.show.drawing import Box, Drawing, named, piled
 from quantlab.show.explorer import Explorer, control
 
-KEPT, CODES, SCALES = style.INK, "#7A7A7A", "#C4C4C4"  # three greys that differ in print
+NOTE = "left: kept in 16 bits; middle: linear layers; right: their scales"
 NAMES = ("quant_type", "use_double_quant", "compute_dtype")  # the flags, after "bnb_4bit_"
 
 
@@ -43,33 +44,21 @@ def table(loads):
 
 def memory_figure(loads):
     """Return the picture of the loads' bytes: what stays in 16 bits, codes, and scales."""
-    fig, axes = style.figure(740, 110 + 44 * len(loads))
-    widest = max(load.bytes for load in loads) / 1e6
-    for row, load in enumerate(loads):
-        left = 0
-        parts = zip((load.kept, load.codes, load.scales), (KEPT, CODES, SCALES), strict=True)
-        for size, color in parts:
-            axes.barh(row, size / 1e6, left=left, color=color, height=0.62)
-            left += size / 1e6
-        axes.text(left + widest / 80, row, f"{left:.2f} MB", va="center", fontsize=12)
     smallest = min(loads, key=lambda load: load.bytes)
     title = (
         f"{loads[0].bytes / smallest.bytes:.1f} times smaller, not 4: "
         f"{smallest.kept / smallest.bytes:.0%} of the 4-bit model is still 16-bit"
     )
-    fig.suptitle(title, x=0.005, ha="left", fontsize=14, fontweight="bold", color=style.INK)
-    axes.set_yticks(range(len(loads)), [load.name for load in loads])
-    axes.invert_yaxis()
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlim(0, widest * 1.14)
-    axes.set_xlabel("MB (black: kept in 16 bits; grey: linear layers; pale: their scales)")
+    longest = max(load.bytes for load in loads)
+    words = Drawing(740, 0, (), f"Bytes; {NOTE}")
+    drawn = piled([*(_bar(load, longest) for load in loads), words])
     said = "; ".join(f"{load.name} {load.bytes / 1e6:.2f} MB" for load in loads)
-    return style.picture(fig, alt=f"{title}. {said}.")
+    return drawn.picture(title, f"{title}. {said}.")
 
 
 def face(load, first):
     """Return the HTML of one `Load` beside `first`, the 16-bit one: bars, bytes, perplexity."""
-    bars = "".join(_bar(one, first.bytes) for one in (first, load))
+    bars = named(_bar(one, first.bytes) for one in (first, load))
     rows = [
         ["bytes", f"{load.bytes:,}", f"{load.bytes / first.bytes:.1%} of 16 bits"],
         ["of these, scales", f"{load.scales:,}", f"{load.scales / load.bytes:.1%} of this load"],
@@ -79,20 +68,17 @@ def face(load, first):
             f"{load.perplexity / first.perplexity - 1:+z.2%} against 16 bits",
         ],
     ]
-    note = "left: kept in 16 bits; middle: linear layers; right: their scales"
-    return f'{bars}<div style="color:{html.QUIET}">{note}</div>{html.table(rows, row_names=True)}'
+    return f'{bars}<div style="color:{html.QUIET}">{NOTE}</div>{html.table(rows, row_names=True)}'
 
 
 def _bar(load, longest):
-    pieces = "".join(
-        f'<div style="width:{100 * size / longest:.2f}%;background:{html.INK};opacity:{opacity}">'
-        "</div>"
-        for size, opacity in ((load.kept, 1), (load.codes, 0.55), (load.scales, 0.25))
-    )
-    return (
-        f'<div style="color:{html.INK};margin-top:6px">{html.escape(load.name)}</div>'
-        f'<div style="display:flex;height:18px;width:100%">{pieces}</div>'
-    )
+    """The bytes of a `Load` as a bar: what stays in 16 bits, codes, and scales."""
+    marks, x = [], 0
+    for size, shade in ((load.kept, 1), (load.codes, 0.55), (load.scales, 0.25)):
+        width = 720 * size / longest
+        marks.append(Box(x, 0, width, 20, "ink", shade=shade))
+        x += width
+    return Drawing(720, 20, tuple(marks), f"{load.name}: {load.bytes / 1e6:.2f} MB")
 
 
 def explorer(measured, first):

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from quantlab import memory
 from quantlab.show import html, style
-from quantlab.show.drawing import Box, Drawing, Text
+from quantlab.show.drawing import Box, Drawing, named, piled
 from quantlab.show.explorer import Explorer, control
 
 BLOOM = 176.247271424  # billions of parameters; notebook 00 counts them
@@ -232,13 +232,9 @@ def sentence(answer):
 def face(answer):
     """Return the HTML of the calculator for a `Footprint`."""
     heading = html.span(sentence(answer), bold=True)
-    # Words above the drawings keep their size on a phone, where drawings shrink to fit.
-    parts = (
-        f'<div style="color:{html.INK};margin:6px 0 2px">{one.label}</div>{one.svg()}'
-        for one in (_bits(answer), _boxes(answer))
-    )
+    drawings = named((_bits(answer), _boxes(answer)))
     return (
-        f'<div style="font-size:1.25em;margin:8px 0">{heading}</div>{"".join(parts)}'
+        f'<div style="font-size:1.25em;margin:8px 0">{heading}</div>{drawings}'
         f'<div style="color:{html.QUIET};margin:4px 0">{html.escape(answer.note) or "&nbsp;"}</div>'
         f"{html.table(_facts(answer), row_names=True, widths=(285, 195))}"
     )
@@ -246,13 +242,9 @@ def face(answer):
 
 def still(answer):
     """Return the calculator's answer as a picture, for readers without a kernel."""
-    marks, y = [], 8
-    for one in (_bits(answer), _boxes(answer)):
-        marks += [Text(8, y, one.label), *one.at(8, y + 18)]
-        y += one.height + 42
-    words = f"{sentence(answer)} {_bits(answer).label}. {_boxes(answer).label}."
-    whole = Drawing(style.WIDEST, y - 16, tuple(marks), words)
-    return whole.picture(sentence(answer), f"Still of the calculator. {words}")
+    seen = (_bits(answer), _boxes(answer))
+    words = " ".join(f"{one}." for one in (sentence(answer)[:-1], *(d.label for d in seen)))
+    return piled(seen).picture(sentence(answer), f"Still of the calculator. {words}")
 
 
 def _devices(answer):

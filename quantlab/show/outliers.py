@@ -16,7 +16,8 @@ from quantlab.experiments.separation import (  # noqa: F401, what notebooks call
     sample,
 )
 from quantlab.outliers import outlier_columns
-from quantlab.show import matrix, style
+from quantlab.show import drawing, html, matrix, style
+from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text
 
 DECADES = (1, 10, 100, 1000)
 LOWEST, HIGHEST = 0.5, 3000  # the axis of magnitudes, the same in every picture
@@ -95,92 +96,112 @@ def split(x, w, threshold, title, alt=None):
     return matrix.draw(panels, title, alt)
 
 
-@matplotlib.rc_context(style.RC)
 def columns(cases, threshold, title, alt=None):
     """Return the largest magnitude of each column as bars, one panel for each matrix.
 
     cases: a dict of name -> x (tokens, features). threshold: drawn as a line. title: the message.
     alt: what a screen reader says; None is the title and how many columns reach the threshold.
     """
-    fig, panels = style.figure(
-        style.WIDEST, 60 + 190 * len(cases), rows=len(cases), sharey=True, squeeze=False
-    )
-    fig.suptitle(textwrap.fill(title, 62), fontsize=14, fontweight="bold", x=0.01, ha="left")
-    said = []
-    for axes, (name, x) in zip(panels[:, 0], cases.items(), strict=True):
+    panels, said = [], []
+    for name, x in cases.items():
         maxima = np.abs(x).max(axis=0)
         count = int((maxima >= threshold).sum())
-        said.append(
-            f"{name}: {count} of {maxima.size} reach {threshold:g}, at most {maxima.max():.4g}."
-        )
-        bars(axes, maxima, threshold)
-        axes.set_title(f"{name}: {count} of {maxima.size} reach {threshold:g}",
-                       fontsize=12, fontweight="normal")  # fmt: skip
-    panels[-1, 0].set_xlabel("column of X (feature)")
-    return style.picture(fig, alt or f"{title}. {' '.join(said)}")
+        reached = f"{name}: {count} of {maxima.size} reach {threshold:g}"
+        said.append(f"{reached}, at most {maxima.max():.4g}.")
+        panels.append(bars(maxima, maxima >= threshold, threshold, reached, width=style.WIDEST))
+    return drawing.flow(panels).picture(title, alt or f"{title}. {' '.join(said)}")
 
 
-def bars(axes, maxima, threshold):
-    """Draw the largest magnitude of each column on `axes`; orange from the threshold on."""
-    places = np.arange(maxima.size)
-    apart = maxima >= threshold
-    width = 0.9 if maxima.size < 200 else 1
-    for some, color in ((~apart, "#A8A8A8"), (apart, style.ERROR)):
-        axes.bar(places[some], maxima[some], width, color=color, linewidth=0)
-    if maxima.size > 100:  # a bar of one pixel is easily missed
-        axes.plot(places[apart], maxima[apart], "o", color=style.ERROR, ms=6)
-    axes.axhline(threshold, color=style.INK, lw=1.5, ls="--")
-    axes.set(yscale="log", ylim=(LOWEST, HIGHEST), ylabel="largest |x|")
-    axes.set_yticks(DECADES, [str(d) for d in DECADES])
-    axes.minorticks_off()
-    axes.margins(x=0.01)
-    if maxima.size <= FEW:
-        axes.set_xticks(places)
+LEFT, FLOOR, TOP = 58, 204, 30  # of bars and of a curve, CSS pixels
+MAXIMA = Scale(LOWEST, HIGHEST, FLOOR, TOP, log=True)
 
 
-@matplotlib.rc_context(style.RC)
+def bars(maxima, apart, threshold, words, below="column of X (feature)", width=372):
+    """Return the largest magnitude of each column as a `Drawing`; red where `apart` is True.
+
+    words: stand above it, and are its label. below: stands below it.
+    """
+    pitch = (width - LEFT - 8) / maxima.size
+    marks = [Text(8, 11, words)]
+    marks += [Text(LEFT - 8, MAXIMA(d), str(d), "end") for d in DECADES]
+    for j, value in enumerate(np.clip(maxima, LOWEST, HIGHEST)):
+        x, color = LEFT + j * pitch, "error" if apart[j] else "quiet"
+        marks.append(Box(x, MAXIMA(value), max(pitch * 0.85, 1), FLOOR - MAXIMA(value), color))
+        if maxima.size <= FEW:
+            middle, number = x + pitch * 0.425, html.number(maxima[j])
+            marks.append(Text(middle, FLOOR - 13, number, "middle", "ground"))
+            marks.append(Text(middle, FLOOR + 14, "16 bits" if apart[j] else "8 bits", "middle"))
+        elif apart[j] and pitch < 8:  # a thin bar is easily missed
+            marks.append(Mark(x + pitch / 2, MAXIMA(value), size=4, fill=color))
+    marks += (_level(MAXIMA(threshold), width, dashed=True), _level(FLOOR, width))
+    marks.append(Text(width / 2, FLOOR + 36, below, "middle"))
+    return Drawing(width, FLOOR + 46, tuple(marks), words)
+
+
+def _level(y, width, dashed=False):
+    return Line(((LEFT - 4, y), (width - 4, y)), dashed=dashed, width=1.5)
+
+
 def tradeoff(x, w, title, alt=None):
     """Return what each threshold costs and buys: columns in 16 bits, and the error of the product.
 
     x: (tokens, in). w: (in, out). title: the message. alt: what a screen reader says; None is the
     title and the numbers at threshold 6 and without separation.
     """
-    layer = Layer(x, w)
-    fig, (above, below) = style.figure(style.WIDEST, 460, rows=2, sharex=True, height_ratios=(1, 2))
-    fig.suptitle(textwrap.fill(title, 62), fontsize=14, fontweight="bold", x=0.01, ha="left")
-    places = np.arange(len(THRESHOLDS))
-    counts = [int((layer.maxima >= t).sum()) for t in THRESHOLDS]
-    above.bar(places, counts, color="#A8A8A8")
-    above.bar_label(above.containers[0], fontsize=12)
-    above.set(ylabel="columns\nin 16 bits", ylim=(0, 1.3 * max(counts)))
-    curve(below, layer, (PAPER, LIBRARY))
-    here = layer.separate()
+    layer, here = Layer(x, w), Layer(x, w).separate()
     said = (
         f"At threshold 6, {len(here.columns)} of {layer.maxima.size} columns are in 16 bits and "
         f"the relative error is {here.relative:.3%}; without separation it is "
         f"{layer.absmax.relative:.3%}."
     )
-    return style.picture(fig, alt or f"{title}. {said}")
+    places = _places(style.WIDEST)
+    counts = [int((layer.maxima >= t).sum()) for t in THRESHOLDS]
+    marks = [Text(8, 11, "columns in 16 bits")]
+    for i, count in enumerate(counts):
+        height = 60 * count / max(counts)
+        marks.append(Box(places(i) - 15, 110 - height, 30, height, "quiet", shade=0.55))
+        marks.append(Text(places(i), 98 - height, str(count), "middle"))
+    above = Drawing(style.WIDEST, 110, (*marks, _level(110, style.WIDEST)), said)
+    shown = set(THRESHOLDS) - {1000}  # four digits beside four digits would touch
+    below = curve(layer, (PAPER, LIBRARY), style.WIDEST, shown=shown)
+    both = drawing.flow([above, below])
+    return both.picture(title, alt or f"{title}. {said}")
 
 
-def curve(axes, layer, sides):
-    """Draw the error of a `Layer` at each threshold on `axes`, for PAPER, LIBRARY or both."""
-    places = np.arange(len(THRESHOLDS))
-    for weights, look in ((PAPER, "-"), (LIBRARY, "--")):
-        if weights in sides:
-            errors_ = 100 * np.array(layer.sweep[weights])
-            axes.plot(places, errors_, look, color=style.ERROR, marker="o", ms=5, label=weights)
-    axes.axhline(100 * layer.absmax.relative, color=style.LINE, lw=1.5, ls=":")
-    axes.text(0, 106 * layer.absmax.relative, "no separation", va="bottom", fontsize=12)
-    axes.set(yscale="log", ylabel="relative error, %", xlabel="threshold")
-    axes.set_ylim(*limits(layer))
-    axes.set_yticks(powers(*limits(layer)), [f"{p:g}" for p in powers(*limits(layer))])
-    axes.minorticks_off()
-    # Four digits beside four digits would touch.
-    axes.set_xticks(places, ["" if t == 1000 else str(t) for t in THRESHOLDS])
-    axes.set_xlim(-0.6, len(THRESHOLDS) - 0.4)
-    if len(sides) > 1:
-        axes.legend(title="outliers' weights", title_fontsize=12, loc="lower right")
+def _places(width):
+    return Scale(0, len(THRESHOLDS) - 1, LEFT + 10, width - 26)
+
+
+def curve(layer, sides, width=372, label="", shown=THRESHOLDS, marks=()):
+    """Return the error of a `Layer` at each threshold as a `Drawing`.
+
+    sides: PAPER, LIBRARY or both. shown: the thresholds that the axis names. marks: (threshold,
+    share) to mark by dots.
+    """
+    low, high = limits(layer)
+    places, percent = _places(width), Scale(low, high, FLOOR, TOP, log=True)
+    level = percent(100 * layer.absmax.relative)
+    drawn = [Text(8, 11, "relative error of the product, %"), _level(level, width, dashed=True)]
+    drawn += [Text(LEFT - 8, percent(p), f"{p:g}", "end") for p in powers(low, high)]
+    for side, shape in zip(sides, ("circle", "square"), strict=False):
+        points = [(places(i), percent(100 * e)) for i, e in enumerate(layer.sweep[side])]
+        drawn.append(Line(tuple(points), "quiet"))
+        if len(sides) > 1:
+            drawn += [Mark(*point, shape, 4, "quiet") for point in points]
+            y = FLOOR - 16 - 24 * (shape == "circle")
+            drawn.append(Mark(width - 430, y, shape, 5, "quiet"))
+            drawn.append(Text(width - 416, y, f"outliers' weights: {side}"))
+    above = points[0][1] > level  # the curve is below the line: the word stands above it
+    drawn.append(Text(LEFT + 4, level + (-12 if above else 13), "no separation"))
+    for threshold, share in marks:
+        x = places(np.interp(threshold, THRESHOLDS, range(len(THRESHOLDS))))
+        drawn.append(Mark(x, percent(100 * share), size=7, fill="error"))
+    drawn.append(_level(FLOOR, width))
+    for i, threshold in enumerate(THRESHOLDS):
+        if threshold in shown:
+            drawn.append(Text(places(i), FLOOR + 14, str(threshold), "middle"))
+    drawn.append(Text(width / 2, FLOOR + 36, "threshold", "middle"))
+    return Drawing(width, FLOOR + 46, tuple(drawn), label or "error by threshold")
 
 
 def limits(layer):

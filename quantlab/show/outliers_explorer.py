@@ -9,7 +9,6 @@ import numpy as np
 
 from quantlab import article, errors
 from quantlab.show import drawing, html, matrix, outliers
-from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text
 from quantlab.show.explorer import Explorer, control
 
 LABELLED = (1, 6, 20, 100, 1000)  # the thresholds that a small axis names
@@ -74,61 +73,20 @@ def still(found):
     return whole.picture(name, f"Still of the explorer. {name}; {ends}. {said}.")
 
 
-WIDTH, HEIGHT, LEFT, FLOOR, TOP = 372, 250, 58, 204, 30  # of one drawing, CSS pixels
-MAXIMA = Scale(outliers.LOWEST, outliers.HIGHEST, FLOOR, TOP, log=True)
-PLACES = Scale(0, len(outliers.THRESHOLDS) - 1, LEFT + 10, WIDTH - 26)
-
-
 def _bars(found):
     """The largest magnitude of each column; those in 16 bits are red."""
-    maxima, count = found.layer.maxima, len(found.columns)
-    pitch, few = (WIDTH - LEFT - 8) / maxima.size, maxima.size <= outliers.FEW
-    marks = [Text(8, 11, "largest |x| of each column")]
-    marks += [Text(LEFT - 8, MAXIMA(d), str(d), "end") for d in outliers.DECADES]
-    for j, value in enumerate(maxima):
-        apart = j in found.columns
-        x, top = LEFT + j * pitch, MAXIMA(np.clip(value, MAXIMA.low, MAXIMA.high))
-        color = "error" if apart else "quiet"
-        marks.append(Box(x, top, max(pitch * 0.85, 1), FLOOR - top, color))
-        if few:
-            middle = x + pitch * 0.425
-            marks.append(Text(middle, FLOOR - 13, html.number(value), "middle", "ground"))
-            marks.append(Text(middle, FLOOR + 14, "16 bits" if apart else "8 bits", "middle"))
-        elif apart:  # a bar of one pixel is easily missed
-            marks.append(Mark(x + pitch / 2, top, size=4, fill=color))
-    marks.append(_level(MAXIMA(found.threshold), dashed=True))
-    marks.append(_level(FLOOR))
-    said = f"{count} of {maxima.size} columns in 16 bits"
-    marks.append(Text(WIDTH / 2, HEIGHT - 10, said, "middle"))
-    return Drawing(WIDTH, HEIGHT, tuple(marks), f"{said} at the threshold {found.threshold:g}")
+    layer, words = found.layer, "largest |x| of each column"
+    apart = np.isin(range(layer.maxima.size), found.columns)
+    below = f"{len(found.columns)} of {layer.maxima.size} columns in 16 bits"
+    return outliers.bars(layer.maxima, apart, found.threshold, words, below)
 
 
 def _curve(found):
     """The relative error at each threshold, and where this one stands."""
-    layer, (low, high) = found.layer, outliers.limits(found.layer)
-    percent = Scale(low, high, FLOOR, TOP, log=True)
-    points = [(PLACES(i), percent(100 * e)) for i, e in enumerate(layer.sweep[found.weights])]
-    level = percent(100 * layer.absmax.relative)
-    above = points[0][1] > level  # the curve is below the line: the word stands above it
-    here = np.interp(found.threshold, outliers.THRESHOLDS, range(len(outliers.THRESHOLDS)))
-    labels = {i: str(t) for i, t in enumerate(outliers.THRESHOLDS) if t in LABELLED}
-    marks = (
-        Text(8, 11, "relative error of the product, %"),
-        *(Text(LEFT - 8, percent(p), f"{p:g}", "end") for p in outliers.powers(low, high)),
-        _level(level, dashed=True),
-        Text(LEFT + 4, level + (-12 if above else 13), "no separation"),
-        Line(tuple(points), "quiet"),
-        Mark(PLACES(here), percent(100 * found.relative), size=7, fill="error"),
-        _level(FLOOR),
-        *(Text(PLACES(i), FLOOR + 14, words, "middle") for i, words in labels.items()),
-        Text(WIDTH / 2, HEIGHT - 10, "threshold", "middle"),
-    )
     label = f"The relative error is {found.relative:.3%} at threshold {found.threshold:g}"
-    return Drawing(WIDTH, HEIGHT, marks, label)
-
-
-def _level(y, dashed=False):
-    return Line(((LEFT - 4, y), (WIDTH - 4, y)), dashed=dashed, width=1.5)
+    here = ((found.threshold, found.relative),)
+    sides = (found.weights,)
+    return outliers.curve(found.layer, sides, label=label, shown=LABELLED, marks=here)
 
 
 def explorer(layers=None):

@@ -79,9 +79,11 @@ def test_the_face_shows_bytes_and_perplexity_beside_16_bits():
 
 
 def test_the_bars_of_the_face_are_parts_of_the_longest():
-    shown = load.face(FOUR, HALF)
-    assert "width:75.00%" in shown  # 6000 of 8000
-    assert "width:18.75%" in shown  # 1500 of 8000
+    kept, codes, scales = load._bar(FOUR, HALF.bytes).marks
+    assert (codes.x, scales.x) == (kept.width, kept.width + codes.width)
+    assert [part.width / 720 for part in (kept, codes)] == [
+        part / HALF.bytes for part in (FOUR.kept, FOUR.codes)
+    ]
 
 
 @pytest.fixture
