@@ -8,8 +8,13 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import matplotlib
 import pytest
+
+# A property has no deadline: on a busy machine the first example alone may take a second.
+hypothesis.settings.register_profile("course", deadline=None)
+hypothesis.settings.load_profile("course")
 
 TESTS = Path(__file__).resolve().parent
 IN_A_BROWSER = [TESTS / "browser", TESTS / "benchmarks"]

@@ -7,6 +7,7 @@ digit comes from `quantlab.binary`.
 
 import math
 from fractions import Fraction
+from functools import partial
 
 import ipywidgets as widgets
 
@@ -319,3 +320,9 @@ def _minus(number):
 def _decimal(total):
     """An exact sum of powers of two as a decimal: 1/8 is 0.125."""
     return _minus(int(total) if total.denominator == 1 else float(total))
+
+
+EXPLORERS = {
+    "01_whole_numbers/division-explorer": partial(division_explorer, 2023),
+    "02_fractions/doubling-explorer": partial(doubling_explorer, 0.23),
+}

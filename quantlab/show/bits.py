@@ -10,7 +10,7 @@ import numbers
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
 import anywidget
@@ -314,3 +314,10 @@ def _from_ratio(text):
         return float(text)
     exact = Fraction(text)
     return -0.0 if exact == 0 and text.startswith("-") else exact
+
+
+EXPLORERS = {
+    "01_whole_numbers/bit-explorer": partial(bit_explorer, -1, "int8"),
+    "02_fractions/bit-explorer": partial(bit_explorer, 20.23, "FP16"),
+    "03_float_formats/bit-explorer": partial(bit_explorer, 202.3, "BF16"),
+}

@@ -20,6 +20,7 @@ from quantlab.codebooks import FP4, NF4, Codebook, quantize_blockwise
 from quantlab.show import html, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
 from quantlab.show.explorer import Explorer, control
+from quantlab.show.registry import RUN
 
 #: Notebook 04's absmax with 4 bits as a table: -7/7 ... 7/7, and one code that is never used.
 INT4 = Codebook("int4", np.append(np.arange(-7, 8), 7) / 7)
@@ -389,3 +390,6 @@ def still(found):
         f"{name} {html.number(number)} {unit}".strip() for name, number, unit in facts(found)
     )
     return draw(found, "this weight").picture(title, f"{title}. {said}.")
+
+
+EXPLORERS = {"08_four_bits/explorer": RUN}

@@ -12,6 +12,7 @@ from quantlab._checks import one_of
 from quantlab.show import comparison, drawing, html
 from quantlab.show.drawing import Drawing, Line, Mark, Scale
 from quantlab.show.explorer import Explorer, control
+from quantlab.show.registry import RUN
 
 #: What is allowed -> which settings that leaves.
 RULES = {
@@ -179,3 +180,6 @@ def explorer(measured, budget=4.2):
         static=still(measured[layers[0]], budget, layers[0]),
         height=520,
     )
+
+
+EXPLORERS = {"07_comparison/explorer": RUN}

@@ -333,3 +333,6 @@ def explorer():
         static=still(),
         height=HEIGHT,
     )
+
+
+EXPLORERS = {"06_gptq/explorer": explorer}

@@ -234,3 +234,6 @@ def explorer():
         static=still(),
         height=200,
     )
+
+
+EXPLORERS = {"04_absmax_and_zero_point/explorer": explorer}

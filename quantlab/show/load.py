@@ -11,6 +11,7 @@ from quantlab.experiments.loads import Load, measure, weigh  # noqa: F401, what 
 from quantlab.show import html, matrix
 from quantlab.show.drawing import Box, Drawing, named, piled
 from quantlab.show.explorer import Explorer, control
+from quantlab.show.registry import RUN
 
 NOTE = "left: kept in 16 bits; middle: linear layers; right: their scales"
 NAMES = ("quant_type", "use_double_quant", "compute_dtype")  # the flags, after "bnb_4bit_"
@@ -117,3 +118,6 @@ def hub_plan(gpu=None, bf16=False):
         )
     dtype = "bfloat16" if bf16 else "float16, because this GPU does not compute in bfloat16"
     return f"{start}loaded in NF4 on {gpu} and measured in bits per byte, computing in {dtype}."
+
+
+EXPLORERS = {"10_load_in_4_bits/explorer": RUN}

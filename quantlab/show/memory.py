@@ -370,3 +370,6 @@ def cache_figure(weight_bytes, bytes_per_token, device_bytes, most_tokens=18_000
 
 def _headline(fig, words):
     fig.suptitle(words, x=0.005, ha="left", fontsize=14, fontweight="bold", color=style.INK)
+
+
+EXPLORERS = {"00_why_quantize/calculator-explorer": calculator}

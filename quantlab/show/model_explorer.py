@@ -14,6 +14,7 @@ from quantlab.methods import method as by_name
 from quantlab.show import html, model, style
 from quantlab.show.drawing import Drawing, Mark, Scale, Text, across, flow, ticks, upwards
 from quantlab.show.explorer import Explorer, control
+from quantlab.show.registry import STILL
 
 WIDTH, HEIGHT, FLOOR = 700, 306, 255  # px, of the plot
 BITS = Scale(2**0.9, 9.5, 100, 690, log=True)
@@ -154,3 +155,7 @@ def explorer(bench):
     *above, below = view.widget.children
     view.widget.children = (*above, bar, below)
     return view
+
+
+# Each of its settings quantizes a model: more than a page can hold.
+EXPLORERS = {"09_a_whole_model/explorer": STILL}

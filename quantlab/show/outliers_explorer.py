@@ -10,6 +10,7 @@ import numpy as np
 from quantlab import article, errors
 from quantlab.show import drawing, html, matrix, outliers
 from quantlab.show.explorer import Explorer, control
+from quantlab.show.registry import RUN
 
 LABELLED = (1, 6, 20, 100, 1000)  # the thresholds that a small axis names
 # Wider than any number below it, so that columns keep their places.
@@ -118,3 +119,6 @@ def explorer(layers=None):
         static=still(first.separate()),
         height=660,
     )
+
+
+EXPLORERS = {"05_outliers/explorer": RUN}

@@ -1,5 +1,6 @@
 """Explorers without Python: every setting that a page can show gives what Python gives."""
 
+import base64
 import itertools
 import json
 
@@ -7,12 +8,11 @@ import ipywidgets as widgets
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_output
-from web import explorers
+from web import explorers, notebooks
 from web.notebooks import Notebook
 
 from quantlab import show
-from quantlab.course import outline
-from quantlab.show import grid
+from quantlab.show import grid, registry
 
 
 def look_up(data, *positions):
@@ -63,7 +63,7 @@ def test_a_control_beyond_the_limit_stays_and_is_named(monkeypatch):
 
 def test_a_long_slider_takes_larger_steps_and_keeps_its_start(monkeypatch):
     sliders = {
-        "long": widgets.FloatSlider(value=0.3, min=0, max=2, step=0.1),
+        "long": widgets.FloatSlider(value=0.3, min=0, max=2, step=0.1, description="long"),
         "short": widgets.IntSlider(min=1, max=3),
     }
     monkeypatch.setattr(explorers, "MANY", 40 * len("0.3 1"))
@@ -71,19 +71,19 @@ def test_a_long_slider_takes_larger_steps_and_keeps_its_start(monkeypatch):
     assert data["labels"][data["tree"][0]] == tuple(f"{0.1 + 0.2 * n:g}" for n in range(10))
     assert [control["start"] for control in data["controls"]] == [1, 0]
     assert look_up(data, 1, 2) == "0.3 3"
-    assert data["fixed"] == []
+    assert (data["fixed"], data["thinned"]) == ([], ["long"])
 
 
-def test_a_control_that_cannot_be_counted_stays():
+def test_a_kind_of_control_that_is_not_known_stops_the_making():
     controls = {"text": widgets.Text("x", description="words"), "on": widgets.Checkbox()}
-    data = explorers.record(show.Explorer(controls, lambda text, on: f"{text}{on}"))
-    assert data["fixed"] == ["words"]
-    assert [look_up(data, 0), look_up(data, 1)] == ["xFalse", "xTrue"]
+    with pytest.raises(TypeError, match=r"count the positions of 'words', .*Text"):
+        explorers.record(show.Explorer(controls, lambda text, on: f"{text}{on}"))
 
 
 KINDS = [
     (widgets.IntSlider(min=2, max=8, step=2), ["2", "4", "6", "8"]),
     (widgets.FloatSlider(min=0, max=1, step=0.25), ["0", "0.25", "0.5", "0.75", "1"]),
+    (widgets.FloatLogSlider(min=-1, max=1, step=1), ["0.1", "1", "10"]),
     (widgets.Dropdown(options=[("small", 1), ("large", 9)]), ["small", "large"]),
     (widgets.SelectionSlider(options=["a", "b"]), ["a", "b"]),
     (widgets.Checkbox(), ["off", "on"]),
@@ -103,20 +103,43 @@ def notebook(*sources):
     return Notebook("07_x", "X", "Why?", nbformat.v4.new_notebook(cells=made))
 
 
-def test_an_explorer_that_needs_only_imports_is_live():
-    book = notebook("from quantlab import show as s", "n = 5\ns.binary.division_explorer(n)")
-    [found] = explorers.live(book)
+def test_a_listed_explorer_is_live():
+    book = notebook("from quantlab import show", "show.binary.division_explorer(5)")
+    listed = {"07_x/c1": lambda: show.binary.division_explorer(5)}
+    [found] = explorers.live(book, listed=listed)
     assert (found.id, found.title) == ("07_x-c1", "Repeated division, step by step")
     assert found.script.startswith('quantlab.data("07_x-c1", "faces", "')
 
 
-def test_an_explorer_on_the_notebooks_own_variables_keeps_its_still():
-    book = notebook("from quantlab import show\nbench = 1", "show.model_explorer.explorer(bench)")
-    assert explorers.live(book) == []
+def test_an_explorer_that_a_page_cannot_hold_keeps_its_still():
+    book = notebook("bench = 1", "show.model_explorer.explorer(bench)")
+    assert explorers.live(book, listed={"07_x/c1": registry.STILL}) == []
+
+
+def test_an_explorer_that_no_module_lists_stops_the_making():
+    with pytest.raises(ValueError, match="lists the explorer '07_x/c1'"):
+        explorers.live(notebook("x = 1", "explorer(x)"))
+
+
+def test_the_explorers_of_the_notebooks_are_those_that_modules_list():
+    shown = {
+        f"{book.stem}/{node.id}": node
+        for book in notebooks.read()
+        for node in book.node.cells
+        if explorers._shows_an_explorer(node)
+    }
+    listed = registry.explorers()
+    assert shown.keys() == listed.keys()
+    for name, make in listed.items():
+        if callable(make):
+            made, [output] = make(), shown[name].outputs
+            if isinstance(made, show.BitStrip):
+                assert made._repr_mimebundle_()["text/html"] == output.data["text/html"], name
+            else:
+                assert made.static.data == base64.b64decode(output.data["image/png"]), name
 
 
 def test_a_notebook_is_run_for_an_explorer_that_needs_it_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(explorers, "RUN", ("07_x",))
     monkeypatch.setattr(explorers, "CACHE", tmp_path)
     book = notebook(
         "from quantlab import show\nimport ipywidgets\nsign = 'minus'",
@@ -124,20 +147,18 @@ def test_a_notebook_is_run_for_an_explorer_that_needs_it_once(tmp_path, monkeypa
         "show.Explorer({'on': ipywidgets.Checkbox()}, lambda on: words[on], 'Signs')",
         "sign = 'changed later'",
     )
-    [first] = explorers.live(book)
-    [again] = explorers.live(book)
+    listed = {"07_x/c1": registry.RUN}
+    [first] = explorers.live(book, listed=listed)
+    [again] = explorers.live(book, listed=listed)
     assert (first, first.title) == (again, "Signs")
     assert capsys.readouterr().out.count("Running 07_x") == 1
     [file] = tmp_path.glob("*.json")
     assert json.loads(file.read_text())["c1"]["pieces"] == ["plus", "minus"]
-    assert explorers.live(book, run=False) == []
-
-
-def test_the_notebooks_that_are_run_for_their_explorers_are_in_the_course():
-    assert set(explorers.RUN) <= {entry.name for entry in outline.entries()}
+    assert explorers.live(book, run=False, listed=listed) == []
 
 
 def test_the_bit_explorer_is_live():
     book = notebook("from quantlab import show", 'show.bits.bit_explorer(-1, "int8")')
-    [found] = explorers.live(book)
+    listed = {"07_x/c1": lambda: show.bits.bit_explorer(-1, "int8")}
+    [found] = explorers.live(book, listed=listed)
     assert (found.title, '"bits"' in found.script) == ("Bit explorer", True)

@@ -5,14 +5,12 @@ positions, all faces fit into a small file, and the page looks up the one that i
 that takes any number offers the numbers that the tips below it name. The bit explorer computes in
 the page anyway; it needs what it starts with.
 
-Most explorers need nothing but quantlab and are made here. Some work on what their notebook has
-computed: the notebook is run for them (`RUN`), and what came is kept in build/explorers until the
-notebook, the package or the data change. The others have no such file: the page shows their still.
+`quantlab.show.registry` says what makes each. Some work on what their notebook has computed: the
+notebook is run for them, and what came is kept in build/explorers until the notebook, the package
+or the data change.
 """
 
-import ast
 import base64
-import builtins
 import copy
 import hashlib
 import json
@@ -20,20 +18,21 @@ import math
 import re
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import ipywidgets as widgets
 import run_notebooks
+from nbformat.v4 import new_code_cell
 
+from quantlab.show import registry
 from quantlab.show.bits import BitStrip
-from quantlab.show.explorer import Explorer, Stepper
+from quantlab.show.explorer import Stepper
 from web import notebooks
 
 # Characters of all faces of an explorer. Above MANY sliders take larger steps; above MOST controls
 # stay where they are: more is slow to make and to load.
 MANY, MOST = 40_000_000, 100_000_000
-# Notebooks that are run for their explorers. Not 09: its explorer quantizes a model per setting.
-RUN = ("05_outliers", "07_comparison", "08_four_bits", "10_load_in_4_bits")
 CACHE = notebooks.ROOT / "build" / "explorers"
 
 
@@ -48,20 +47,24 @@ class Live:
     fixed: tuple = ()  # the names of the controls that do not move
 
 
-def live(notebook, run=True):
+def live(notebook, run=True, listed=None):
     """Return the `Live` explorers of a `Notebook`, in order.
 
-    run: whether the notebooks in `RUN` are run where their explorers need it.
+    run: whether the notebook is run where its explorers need it. listed: where each explorer comes
+    from, `registry.explorers()` if None. Raises ValueError for an explorer that is not listed.
     """
+    listed = registry.explorers() if listed is None else listed
     found, waiting = {}, []
     for place, node in enumerate(notebook.node.cells):
         if _shows_an_explorer(node):
-            made = _make(notebook, node.source)
-            if made is None:
+            name = f"{notebook.stem}/{node.id}"
+            if name not in listed:
+                raise ValueError(f"no module of quantlab.show lists the explorer {name!r}")
+            if callable(listed[name]):
+                found[node.id] = content(listed[name](), _tips(notebook, place))
+            elif listed[name] == registry.RUN:
                 waiting.append(place)
-            else:
-                found[node.id] = content(made, _tips(notebook, place))
-    if waiting and run and notebook.stem in RUN:
+    if waiting and run:
         found |= _run(notebook, waiting)
     order = [node.id for node in notebook.node.cells if node.id in found]
     return [_live(notebook.stem, id, found[id]) for id in order]
@@ -70,7 +73,7 @@ def live(notebook, run=True):
 def content(made, tips):
     """Return what a page needs of an explorer, ready for JSON."""
     if isinstance(made, BitStrip):
-        return {"kind": "bits", "title": "Bit explorer", "fixed": [],
+        return {"kind": "bits", "title": "Bit explorer", "fixed": [], "thinned": [],
                 "_state": made._state, "_formats": made._formats}  # fmt: skip
     return {"kind": "faces", **record(made, tips)}
 
@@ -102,16 +105,14 @@ def _run(notebook, places):
     if not kept.exists():
         print(f"Running {notebook.stem} for its explorer ...", flush=True)
         node = copy.deepcopy(notebook.node)
-        for place in places:
-            cell = node.cells[place]
-            tree = ast.parse(cell.source)
-            shown = ast.unparse(tree.body.pop())
-            cell.source = _RECORD.format(
-                before=ast.unparse(tree), shown=shown, tips=_tips(notebook, place), tools=_TOOLS
-            )
         node.cells = node.cells[: places[-1] + 1]
-        done = run_notebooks.execute(node, notebooks.FOLDER)
-        found = {done.cells[p].id: json.loads(_printed(done.cells[p])) for p in places}
+        for place in reversed(places):
+            source = _RECORD.format(tips=_tips(notebook, place), tools=_TOOLS)
+            node.cells.insert(place + 1, new_code_cell(source))
+        done = run_notebooks.execute(node, notebooks.FOLDER).cells
+        after = {shown.id: printed for shown, printed in pairwise(done)}
+        ids = [notebook.node.cells[place].id for place in places]
+        found = {id: json.loads(_printed(after[id])) for id in ids}
         for old in CACHE.glob(f"{notebook.stem}-*.json"):
             old.unlink()
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -125,11 +126,10 @@ def _printed(cell):
 
 
 _TOOLS = str(Path(run_notebooks.__file__).resolve().parent)
-_RECORD = """{before}
-import json as _json, sys as _sys
+_RECORD = """import json as _json, sys as _sys
 _sys.path.insert(0, {tools!r})
 from web import explorers as _explorers
-print(_json.dumps(_explorers.content({shown}, {tips!r})))
+print(_json.dumps(_explorers.content(_, {tips!r})))
 """
 
 
@@ -143,51 +143,6 @@ def _fingerprint(notebook):
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-# ---------------------------------------------------------------------------- making an explorer
-
-
-def _make(notebook, source):
-    """Return what the cell `source` shows, or None if it needs more than the notebook's imports."""
-    tree = ast.parse(source)
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and _is_stored(n)}
-    needed = names - stored - set(dir(builtins))
-    imports = _imports(notebook)
-    if not needed <= imports.keys() or not isinstance(tree.body[-1], ast.Expr):
-        return None
-    space = {}
-    exec("\n".join(imports[name] for name in sorted(needed)), space)
-    exec(compile(ast.Module(tree.body[:-1], []), notebook.stem, "exec"), space)
-    made = eval(compile(ast.Expression(tree.body[-1].value), notebook.stem, "eval"), space)
-    if not isinstance(made, (BitStrip, Explorer)):
-        raise TypeError(f"{notebook.stem}: expected an explorer from {source!r}, got {made!r}")
-    return made
-
-
-def _is_stored(name):
-    return isinstance(name.ctx, ast.Store)
-
-
-def _imports(notebook):
-    """The import statement of each imported name, the set-up cell's left out."""
-    found = {}
-    for node in notebook.node.cells:
-        if node.cell_type != "code" or "course.setup(" in node.source:
-            continue
-        for statement in ast.parse(node.source).body:
-            if isinstance(statement, (ast.Import, ast.ImportFrom)):
-                for alias in statement.names:
-                    one = ast.unparse(_with_names(statement, [alias]))
-                    found[alias.asname or alias.name.split(".")[0]] = one
-    return found
-
-
-def _with_names(statement, names):
-    if isinstance(statement, ast.Import):
-        return ast.Import(names)
-    return ast.ImportFrom(statement.module, names, statement.level)
 
 
 # ------------------------------------------------------------------------------------- recording
@@ -229,6 +184,7 @@ def record(explorer, tips=""):
         "labels": list(labels),
         **_pieces(faces),
         "fixed": [_name(c) for n, c in explorer.controls.items() if n not in moving],
+        "thinned": [_name(c) for n, c in moving.items() if stride[n] > 1],
     }
 
 
@@ -239,7 +195,7 @@ def _moving(explorer, tips):
     last control stays where it is.
     """
     countable = {n: choices(c, tips) for n, c in explorer.controls.items()}
-    moving = {n: explorer.controls[n] for n, options in countable.items() if options is not None}
+    moving = dict(explorer.controls)
     stride = dict.fromkeys(moving, 1)
 
     def positions(name):
@@ -256,7 +212,7 @@ def _moving(explorer, tips):
     return moving, stride
 
 
-_SLIDERS = (widgets.IntSlider, widgets.FloatSlider)
+_SLIDERS = (widgets.IntSlider, widgets.FloatSlider, widgets.FloatLogSlider)
 
 
 def _place(options, value):
@@ -276,7 +232,10 @@ def _pieces(faces):
 
 
 def choices(control, tips=""):
-    """Return the positions of a control as (label, value), or None if they are not countable."""
+    """Return the positions of a control as (label, value).
+
+    Raises TypeError for a kind of control that is not known here: a page would freeze it.
+    """
     if isinstance(control, Stepper):
         return [(str(step), step) for step in range(control.slider.max + 1)]
     if hasattr(control, "menu"):  # a box with a menu of well-known values
@@ -289,13 +248,17 @@ def choices(control, tips=""):
     if isinstance(control, widgets.IntSlider):
         values = range(control.min, control.max + 1, control.step)
         return [(str(value), value) for value in values]
+    if isinstance(control, widgets.FloatLogSlider):
+        count = round((control.max - control.min) / control.step)
+        values = [control.base ** (control.min + control.step * n) for n in range(count + 1)]
+        return [(f"{value:.3g}", value) for value in values]
     if isinstance(control, widgets.FloatSlider):
         count = round((control.max - control.min) / control.step)
         values = [round(control.min + control.step * n, 10) for n in range(count + 1)]
         return [(f"{value:g}", value) for value in values]
     if isinstance(control, (widgets.BoundedIntText, widgets.BoundedFloatText)):
         return _numbers(control, tips)
-    return None
+    raise TypeError(f"a page can't count the positions of {_name(control)!r}, {type(control)}")
 
 
 def _numbers(control, tips):
@@ -318,6 +281,7 @@ def _look(control, value, options):
         widgets.ToggleButton: "check",
         widgets.IntSlider: "slider",
         widgets.FloatSlider: "slider",
+        widgets.FloatLogSlider: "slider",
         widgets.SelectionSlider: "slider",
         Stepper: "steps",
     }

@@ -34,7 +34,7 @@ window.quantlab = (() => {
     window.quantlab.bits({ model, el: box });
   }
 
-  function mountFaces(box, { title, height, controls, tree, labels, faces, pieces, fixed }) {
+  function mountFaces(box, { title, height, controls, tree, labels, faces, pieces, fixed, thinned }) {
     const positions = controls.map((control) => control.start);
     const face = make("div", { class: "live-face scroll" });
     face.style.minHeight = height;
@@ -59,6 +59,10 @@ window.quantlab = (() => {
     if (fixed.length) {
       box.append(make("p", { class: "explorer-note" },
         `On this page “${fixed.join("”, “")}” stays where it is: run the notebook to move it.`));
+    }
+    if (thinned.length) {
+      box.append(make("p", { class: "explorer-note" },
+        `On this page “${thinned.join("”, “")}” takes larger steps: run the notebook for all of them.`));
     }
     dragging(face, (name, value) => {
       const level = controls.findIndex((control) => control.name === name);
