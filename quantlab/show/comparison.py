@@ -5,7 +5,6 @@ and the error of the layer's output), `frontier` keeps those that no other beats
 them.
 """
 
-import textwrap
 from dataclasses import dataclass
 
 import matplotlib
@@ -229,8 +228,7 @@ def product_figure(rows, exact, title):
     """
     found = [(name, x, w, errors.relative(p, exact)) for name, x, w, p in rows]
     found = [row for row in found if row[3] > 0]
-    fig, axes = style.figure(style.WIDEST, 140 + 27 * len(found))
-    fig.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
+    fig, axes = style.figure(style.WIDEST, 140 + 27 * len(found), title=title)
     for place, (_, _, w, error) in enumerate(found):
         low = str(w).startswith("4")
         ground = "white" if low else style.INK
@@ -244,7 +242,7 @@ def product_figure(rows, exact, title):
     fig.legend(loc="outside lower center", ncols=2)
     axes.set_xscale("log")
     axes.set(ylim=(len(found) - 0.4, -0.6), xlabel="relative error of all six results, in %")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    style.plain(axes.xaxis)
     axes.margins(x=0.14)
     axes.set_yticks(range(len(found)), [f"{name}: X {x}, W {w}" for name, x, w, _ in found])
     axes.grid(axis="x", lw=0.8)
@@ -274,8 +272,7 @@ def pareto_figure(points, title, named=None, window=None, height=540):
     low, high = window or (1.3, max(p.bits for p in points) + 0.2)
     seen = [p for p in points if low <= p.bits <= high]
     best_ones = frontier(points)
-    fig, axes = style.figure(style.WIDEST, height)
-    axes.set_title("\n".join(textwrap.wrap(title, 68)))
+    fig, axes = style.figure(style.WIDEST, height, title=title)
     for p in seen:
         axes.plot(p.bits, 100 * p.error, ls="", zorder=3, **_mark(p.setting))
     corners = stairs(best_ones, high)
