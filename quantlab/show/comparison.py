@@ -173,24 +173,17 @@ def article_table(rows, exact, published):
     exact: (3, 2). published: {method: three rows of two numbers, or of the text that was printed,
     None for a row that is not known}; it stands under the first line of that method.
     """
-    titles = [("method", 1), ("X", 1), ("W", 1), *((f"row {i}", 2) for i in (1, 2, 3))]
-    head = "".join(
-        f'<th scope="col" colspan="{span}" style="{_style("right" if i else "left", bold=True)}">'
-        f"{title}</th>"
-        for i, (title, span) in enumerate([*titles, ("error", 1)])
-    )
-    body, left = [], dict(published)
+    titles = ("method", "X", "W", "row 1", "", "row 2", "", "row 3", "", "error")
+    lines, quiet, left = [], [], dict(published)
     for method, x_bits, w_bits, product in rows:
         error = f"{100 * errors.relative(product, exact):.4f} %"
-        printed = left.pop(method, None)
-        cells = [str(x_bits), str(w_bits), *(f"{v:.2f}" for v in np.ravel(product)), error]
-        body.append(_line(method, cells, line=printed is None))
-        if printed is not None:
-            body += _printed_lines(printed, product)
-    return HTML(
-        '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    )
+        numbers = [f"{v:.2f}" for v in np.ravel(product)]
+        lines.append([method, str(x_bits), str(w_bits), *numbers, error])
+        if method in left:
+            quiet += [len(lines), len(lines) + 1]
+            lines += _printed_lines(left.pop(method), product)
+    lines = [[text.replace("-", "−") for text in line] for line in lines]
+    return HTML(html.table(lines, titles, row_names=True, quiet=quiet))
 
 
 def _printed_lines(printed, product):
@@ -199,25 +192,8 @@ def _printed_lines(printed, product):
         said += ["", ""] if row is None else map(str, row)
         gaps = [] if row is None else np.subtract(ours, np.asarray(row, dtype=np.float64))
         apart += [f"{np.round(gap, 2) + 0.0:+.2f}" for gap in gaps] or ["", ""]
-    yield _line("published", ["", "", *said, ""], quiet=True, line=False)
-    yield _line("ours − published", ["", "", *apart, ""], quiet=True)
-
-
-def _line(name, cells, quiet=False, line=True):
-    color = html.QUIET if quiet else html.INK
-    indent = "padding-left:28px;" if quiet else ""
-    first = f'<th scope="row" style="{_style("left", color, line)}{indent}">{name}</th>'
-    rest = "".join(
-        f'<td style="{_style("right", color, line)}">{text.replace("-", "−")}</td>'
-        for text in cells
-    )
-    return f"<tr>{first}{rest}</tr>"
-
-
-def _style(side, color=html.INK, line=True, bold=False):
-    weight = "" if bold else "font-weight:normal;"
-    edge = f"border-bottom:1px solid {html.GRID};" if line else ""
-    return f"text-align:{side};color:{color};padding:2px 7px;white-space:nowrap;{weight}{edge}"
+    yield ["published", "", "", *said, ""]
+    yield ["ours − published", "", "", *apart, ""]
 
 
 @matplotlib.rc_context(style.RC)
