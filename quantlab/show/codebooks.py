@@ -4,7 +4,6 @@ Settings become an `Exploration` (`explore`), that becomes HTML (`face`) or a pi
 `explorer` wires them to controls. All codes come from `quantlab.codebooks`.
 """
 
-import textwrap
 from dataclasses import dataclass
 from importlib.resources import files
 from statistics import NormalDist
@@ -26,7 +25,6 @@ from quantlab.show.registry import RUN
 INT4 = Codebook("int4", np.append(np.arange(-7, 8), 7) / 7)
 CODEBOOKS = {"NF4": NF4, "FP4": FP4, "int4": INT4}
 BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)  # those that bitsandbytes serves
-BAR, BAND = "#B5B5B5", "#7A7A7A"  # two greys that differ in print
 DRAWN = 32  # weights of a block that are drawn; the smallest block has as many
 BINS = 80
 
@@ -43,16 +41,14 @@ def histogram(weights, title):
     counts, edges = np.histogram(weights / typical, bins=90, range=(-4.5, 4.5))
     density = counts / weights.size / np.diff(edges)
     middle = (edges[:-1] + edges[1:]) / 2
-    fig, axes = style.figure(740, 320)
-    axes.bar(middle, density, np.diff(edges), color=BAR)
+    fig, axes = style.figure(740, 320, title=title, flat=True)
+    axes.bar(middle, density, np.diff(edges), color=style.LIGHT)
     line = np.linspace(-4.5, 4.5, 400)
     axes.plot(line, [NormalDist().pdf(x) for x in line], color=style.INK, lw=2, ls="--")
     words = {"textcoords": "offset points", "fontsize": 12}
     axes.annotate("normal curve", (0.85, NormalDist().pdf(0.85)), (10, 6), **words)
     axes.annotate("weights", (0, 0.12), (0, 0), ha="center", **words)
-    axes.set(xlabel=f"weight, in typical sizes (1 is {typical:.4g})", yticks=[], xlim=(-4.5, 4.5))
-    axes.spines["left"].set_visible(False)
-    _headline(axes, title)
+    axes.set(xlabel=f"weight, in typical sizes (1 is {typical:.4g})", xlim=(-4.5, 4.5))
     inside = [float(np.mean(np.abs(weights) < k * typical)) for k in (1, 2)]
     said = f"{inside[0]:.1%} of the weights are within 1 typical size, {inside[1]:.1%} within 2"
     return style.picture(fig, alt=f"{title}. {said}; of a normal distribution 68.3% and 95.4%.")
@@ -63,23 +59,15 @@ def levels(tables, title, unit="weight / absmax of its block"):
 
     tables: dict of name -> values in -1 to 1. title: the message, a sentence. unit: of the values.
     """
-    fig, axes = style.figure(740, 76 + 62 * len(tables))
-    said = []
-    for row, (name, values) in enumerate(tables.items()):
+    fig, axes = style.figure(740, 76 + 62 * len(tables), title=title, flat=True)
+    rows = {}
+    for name, values in tables.items():
         values = np.unique(np.asarray(values, dtype=np.float64))
-        width = 2 if len(values) <= 16 else 0.8
-        axes.vlines(values, row - 0.3, row + 0.12, color=style.INK, lw=width)
         inner = values[values > 0].min()
-        words = f"{name}: {len(values)} values, the smallest above 0 is {inner:.3g}"
-        axes.annotate(words, (0, row + 0.16), (0, 0), textcoords="offset points", fontsize=12,
-                      ha="center", va="top", annotation_clip=False)  # fmt: skip
-        said.append(words)
-    axes.set(xlim=(-1.02, 1.02), ylim=(len(tables) - 0.3, -0.5), yticks=[])
-    axes.set_xlabel(unit)
-    axes.spines["left"].set_visible(False)
-    _signs(axes)
-    _headline(axes, title)
-    return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
+        rows[f"{name}: {len(values)} values, the smallest above 0 is {inner:.3g}"] = values
+    style.marks(axes, rows, 2 if max(map(len, rows.values())) <= 16 else 0.8)
+    axes.set(xlim=(-1.02, 1.02), xlabel=unit)
+    return style.picture(fig, alt=f"{title}. {'; '.join(rows)}.")
 
 
 def usage(shares, title):
@@ -87,19 +75,20 @@ def usage(shares, title):
 
     shares: dict of name -> 16 shares, codes in ascending order of their values. title: the message.
     """
-    fig, panels = style.figure(740, 270, columns=len(shares), sharey=True, squeeze=False)
+    fig, panels = style.figure(
+        740, 270, title=title, columns=len(shares), sharey=True, squeeze=False
+    )
     top = max(100 * float(np.max(share)) for share in shares.values())
     said = []
     for axes, (name, share) in zip(panels[0], shares.items(), strict=True):
         percent = 100 * np.asarray(share, dtype=np.float64)
-        axes.bar(range(16), percent, color=BAND, width=0.75)
+        axes.bar(range(16), percent, color=style.MIDDLE, width=0.75)
         axes.axhline(100 / 16, color=style.INK, lw=1.5, ls="--")
         axes.set_title(name, fontsize=12, fontweight="normal")
         axes.set(xlabel="code", xticks=(0, 5, 10, 15), ylim=(0, top * 1.06))
         said.append(f"{name}: {percent.min():.1f}% to {percent.max():.1f}%")
     panels[0, 0].set_ylabel("% of the weights")
     panels[0, 0].text(15.4, 100 / 16, "6.25", va="bottom", ha="right", fontsize=12)
-    fig.suptitle(title, x=0.005, ha="left", fontsize=14, fontweight="bold", color=style.INK)
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}; equal shares are 6.25%.")
 
 
@@ -112,10 +101,9 @@ def block(weights, quantized, title, count=DRAWN):
     values = np.asarray(weights, dtype=np.float64).ravel()[:count]
     back = quantized.dequantize().ravel()[:count]
     places = np.sort(quantized.codebook.values) * quantized.absmax[0]
-    fig, axes = style.figure(740, 330)
+    fig, axes = style.figure(740, 330, title=title, flat=True)
     _draw_rows(axes, values, back, places)
     axes.set_xlabel("weight (dot: as it was; red: the way to what comes back; lines: levels)")
-    _headline(axes, title)
     worst = np.abs(back - values).max()
     said = f"The levels reach from {places[0]:.3f} to {places[-1]:.3f}; the largest error of "
     return style.picture(fig, alt=f"{title}. {said}the {count} weights drawn is {worst:.3f}.")
@@ -127,8 +115,13 @@ def tradeoff(curves, title):
     curves: dict of name -> list of (block size, bits per weight, relative error), largest block
     first; up to four. The points of the first are named by their block size. title: the message.
     """
-    fig, axes = style.figure(740, 400)
-    looks = ((style.INK, "o", "-"), (BAND, "s", "-"), (BAND, "^", "-"), (style.INK, "D", "--"))
+    fig, axes = style.figure(740, 400, title=title)
+    looks = (
+        (style.INK, "o", "-"),
+        (style.MIDDLE, "s", "-"),
+        (style.MIDDLE, "^", "-"),
+        (style.INK, "D", "--"),
+    )
     words = {"textcoords": "offset points", "fontsize": 12, "annotation_clip": False}
     said = []
     for place, (name, points) in enumerate(curves.items()):
@@ -146,7 +139,6 @@ def tradeoff(curves, title):
     axes.set(xlim=(3.97, widest + 0.16), xlabel="bits per weight, scales included")
     axes.set_ylim(bottom=100 * lowest - 0.6)
     axes.set_ylabel("relative error, %")
-    _headline(axes, title)
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
 
 
@@ -156,18 +148,8 @@ def _draw_rows(axes, values, back, places):
     axes.vlines(places, -1, len(values), color=style.GRID, lw=1.5)
     axes.hlines(rows, np.minimum(values, back), np.maximum(values, back), color=style.ERROR, lw=3)
     axes.plot(values, rows, "o", color=style.INK, ms=4)
-    axes.set(ylim=(len(values), -1), yticks=[])
-    axes.spines["left"].set_visible(False)
-    _signs(axes)
-
-
-def _signs(axes):
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-
-
-def _headline(axes, title):
-    lines = "\n".join(textwrap.wrap(title, 62))
-    axes.set_title(lines, loc="left", fontsize=14, fontweight="bold", color=style.INK)
+    axes.set(ylim=(len(values), -1))
+    style.plain(axes.xaxis)
 
 
 # ------------------------------------------------------------------------------- the explorer

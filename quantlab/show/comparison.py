@@ -3,8 +3,6 @@
 What is shown is measured in `quantlab.experiments.one_layer`.
 """
 
-import textwrap
-
 import matplotlib
 import numpy as np
 from IPython.display import HTML
@@ -39,24 +37,17 @@ def article_table(rows, exact, published):
     exact: (3, 2). published: {method: three rows of two numbers, or of the text that was printed,
     None for a row that is not known}; it stands under the first line of that method.
     """
-    titles = [("method", 1), ("X", 1), ("W", 1), *((f"row {i}", 2) for i in (1, 2, 3))]
-    head = "".join(
-        f'<th scope="col" colspan="{span}" style="{_style("right" if i else "left", bold=True)}">'
-        f"{title}</th>"
-        for i, (title, span) in enumerate([*titles, ("error", 1)])
-    )
-    body, left = [], dict(published)
+    titles = ("method", "X", "W", "row 1", "", "row 2", "", "row 3", "", "error")
+    lines, quiet, left = [], [], dict(published)
     for method, x_bits, w_bits, product in rows:
         error = f"{100 * errors.relative(product, exact):.4f} %"
-        printed = left.pop(method, None)
-        cells = [str(x_bits), str(w_bits), *(f"{v:.2f}" for v in np.ravel(product)), error]
-        body.append(_line(method, cells, line=printed is None))
-        if printed is not None:
-            body += _printed_lines(printed, product)
-    return HTML(
-        '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    )
+        numbers = [f"{v:.2f}" for v in np.ravel(product)]
+        lines.append([method, str(x_bits), str(w_bits), *numbers, error])
+        if method in left:
+            quiet += [len(lines), len(lines) + 1]
+            lines += _printed_lines(left.pop(method), product)
+    lines = [[text.replace("-", "−") for text in line] for line in lines]
+    return HTML(html.table(lines, titles, row_names=True, quiet=quiet))
 
 
 def _printed_lines(printed, product):
@@ -65,25 +56,8 @@ def _printed_lines(printed, product):
         said += ["", ""] if row is None else map(str, row)
         gaps = [] if row is None else np.subtract(ours, np.asarray(row, dtype=np.float64))
         apart += [f"{np.round(gap, 2) + 0.0:+.2f}" for gap in gaps] or ["", ""]
-    yield _line("published", ["", "", *said, ""], quiet=True, line=False)
-    yield _line("ours − published", ["", "", *apart, ""], quiet=True)
-
-
-def _line(name, cells, quiet=False, line=True):
-    color = html.QUIET if quiet else html.INK
-    indent = "padding-left:28px;" if quiet else ""
-    first = f'<th scope="row" style="{_style("left", color, line)}{indent}">{name}</th>'
-    rest = "".join(
-        f'<td style="{_style("right", color, line)}">{text.replace("-", "−")}</td>'
-        for text in cells
-    )
-    return f"<tr>{first}{rest}</tr>"
-
-
-def _style(side, color=html.INK, line=True, bold=False):
-    weight = "" if bold else "font-weight:normal;"
-    edge = f"border-bottom:1px solid {html.GRID};" if line else ""
-    return f"text-align:{side};color:{color};padding:2px 7px;white-space:nowrap;{weight}{edge}"
+    yield ["published", "", "", *said, ""]
+    yield ["ours − published", "", "", *apart, ""]
 
 
 @matplotlib.rc_context(style.RC)
@@ -94,8 +68,7 @@ def product_figure(rows, exact, title):
     """
     found = [(name, x, w, errors.relative(p, exact)) for name, x, w, p in rows]
     found = [row for row in found if row[3] > 0]
-    fig, axes = style.figure(style.WIDEST, 140 + 27 * len(found))
-    fig.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
+    fig, axes = style.figure(style.WIDEST, 140 + 27 * len(found), title=title)
     for place, (_, _, w, error) in enumerate(found):
         low = str(w).startswith("4")
         ground = "white" if low else style.INK
@@ -109,7 +82,7 @@ def product_figure(rows, exact, title):
     fig.legend(loc="outside lower center", ncols=2)
     axes.set_xscale("log")
     axes.set(ylim=(len(found) - 0.4, -0.6), xlabel="relative error of all six results, in %")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    style.plain(axes.xaxis)
     axes.margins(x=0.14)
     axes.set_yticks(range(len(found)), [f"{name}: X {x}, W {w}" for name, x, w, _ in found])
     axes.grid(axis="x", lw=0.8)
@@ -139,8 +112,7 @@ def pareto_figure(points, title, named=None, window=None, height=540):
     low, high = window or (1.3, max(p.bits for p in points) + 0.2)
     seen = [p for p in points if low <= p.bits <= high]
     best_ones = frontier(points)
-    fig, axes = style.figure(style.WIDEST, height)
-    axes.set_title("\n".join(textwrap.wrap(title, 68)))
+    fig, axes = style.figure(style.WIDEST, height, title=title)
     for p in seen:
         axes.plot(p.bits, 100 * p.error, ls="", zorder=3, **_mark(p.setting))
     corners = stairs(best_ones, high)

@@ -10,7 +10,6 @@ from quantlab.show.drawing import Box, Drawing, Text
 
 FIELDS = ("sign", "exponent", "mantissa")
 NAME_WIDTH, CELL, LINE_HEIGHT = 118, 18, 62  # CSS pixels
-RULER = "#B5B5B5"  # the marks of a ruler: a grey between GRID and QUIET
 
 # ------------------------------------------------------------------------------- strips
 
@@ -81,7 +80,7 @@ def spacing_picture(formats, title, fixed=None, low=1e-3, high=1e6):
     formats: `MiniFloat`s; the line of one that goes on beyond `high` is named on the right.
     fixed: (whole bits, fraction bits) of a fixed-point format to draw beside them.
     """
-    fig, axes = style.figure(740, 540 if len(formats) > 4 or low < 1e-4 else 380)
+    fig, axes = style.figure(740, 540 if len(formats) > 4 or low < 1e-4 else 380, title=title)
     said = []
     for f in formats:
         x = np.geomspace(low, min(f.max, high), 4000)
@@ -97,7 +96,6 @@ def spacing_picture(formats, title, fixed=None, low=1e-3, high=1e6):
         said.append(f"fixed point {gap:.3g} everywhere, nothing from {top:.0f} on")
     axes.set(xscale="log", yscale="log", xlim=(low, high), xlabel="magnitude of the number")
     axes.set_ylabel("gap to the next value")
-    _headline(axes, title)
     axes.grid(True, linewidth=0.6)
     return style.picture(fig, alt=f"{title}. Gap by format: {'; '.join(said)}.")
 
@@ -143,23 +141,16 @@ def _end(axes, x, y):
 
 def values_picture(formats, reach, title):
     """Return every value of each format from -reach to reach as a mark on a line of its own."""
-    fig, axes = style.figure(740, 70 + 62 * len(formats))
-    said = []
-    for row, f in enumerate(formats):
+    fig, axes = style.figure(740, 70 + 62 * len(formats), title=title, flat=True)
+    rows = {}
+    for f in formats:
         values = f.finite_values()
-        shown = values[np.abs(values) <= reach]
-        axes.vlines(shown, row - 0.3, row + 0.12, color=style.INK, linewidth=1.1)
         words = f"{f.name}: {len(values)} values from −{f.max:g} to {f.max:g}"
-        axes.annotate(words, (0, row + 0.16), (0, 0), textcoords="offset points", fontsize=12,
-                      ha="center", va="top", annotation_clip=False)  # fmt: skip
-        said.append(words)
-    axes.set(xlim=(-reach * 1.02, reach * 1.02), ylim=(len(formats) - 0.3, -0.5), yticks=[])
-    axes.spines["left"].set_visible(False)
-    _headline(axes, title)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-    return style.picture(
-        fig, alt=f"{title}. {'; '.join(said)}; drawn from −{reach:g} to {reach:g}."
-    )
+        rows[words] = values[np.abs(values) <= reach]
+    style.marks(axes, rows, 1.1)
+    axes.set_xlim(-reach * 1.02, reach * 1.02)
+    drawn = f"drawn from −{reach:g} to {reach:g}"
+    return style.picture(fig, alt=f"{title}. {'; '.join(rows)}; {drawn}.")
 
 
 # ------------------------------------------------------------------------------- running sums
@@ -170,7 +161,7 @@ def sums_picture(totals, exact, title):
 
     totals: dict of name -> array of totals after 1, 2, 3 ... terms. exact: the same, exact.
     """
-    fig, axes = style.figure(720, 360)
+    fig, axes = style.figure(720, 360, title=title)
     terms = np.arange(1, len(exact) + 1)
     axes.plot(terms, exact, color=style.QUIET, linestyle="--", linewidth=2)
     said = []
@@ -188,7 +179,6 @@ def sums_picture(totals, exact, title):
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_xticks(np.linspace(0, len(exact), 5))
-    _headline(axes, title)
     return style.picture(fig, alt=f"{title}. Exact: {exact[-1]:,.6g}; {'; '.join(said)}.")
 
 
@@ -201,11 +191,11 @@ def blocks_picture(values, scales, f, block_size, title):
     values: (n,). scales: one number a block. f: the format whose values, times the scale, are the
     marks of a block's ruler. block_size: how many values share a scale.
     """
-    fig, axes = style.figure(740, 380)
+    fig, axes = style.figure(740, 380, title=title)
     grid = f.finite_values()
     for block, scale in enumerate(scales):
         left, right = block * block_size - 0.5, (block + 1) * block_size - 0.5
-        axes.hlines(grid * scale, left, right, color=RULER, linewidth=1)
+        axes.hlines(grid * scale, left, right, color=style.LIGHT, linewidth=1)
         mine = np.arange(block * block_size, (block + 1) * block_size)
         nearest = f.round(values[mine] / scale) * scale
         axes.vlines(mine, values[mine], nearest, color=style.ERROR, linewidth=3)
@@ -213,21 +203,13 @@ def blocks_picture(values, scales, f, block_size, title):
         if block:
             axes.axvline(left, color=style.LINE, linewidth=1)
     axes.set(xlim=(-0.5, len(scales) * block_size - 0.5), xlabel="which number", ylabel="value")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-    _headline(axes, title)
+    style.plain(axes.yaxis)
     said = ", ".join(f"{scale:.3g}" for scale in scales)
     return style.picture(
         fig,
         alt=f"{title}. {len(scales)} blocks of {block_size} numbers; their scales are {said}. "
         "Coloured lines lead from each number to the nearest mark of its block's ruler.",
     )
-
-
-# ------------------------------------------------------------------------------- pieces
-
-
-def _headline(axes, title):
-    axes.set_title(title, loc="left", fontsize=14, fontweight="bold", color=style.INK)
 
 
 def _count(number, thing):

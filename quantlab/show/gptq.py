@@ -1,7 +1,5 @@
 """The figures of notebook 06: the answer to an error, running totals, damping, moved weights."""
 
-import textwrap
-
 import matplotlib
 import numpy as np
 
@@ -38,7 +36,7 @@ def answer_curve(h, lost, title):
     reach = max(abs(best), abs(lost)) * 0.7
     answers = np.linspace(min(0, best) - reach, max(0, best) + reach, 201)
     errors = _pair_error(h, lost, answers)
-    fig, axes = style.figure(style.WIDEST, 330)
+    fig, axes = style.figure(style.WIDEST, 330, title=title)
     axes.plot(answers, errors, color=style.LINE)
     top = errors.max()
     for answer, words, lift in ((0.0, "no answer", 0.2), (best, "the best answer", 0.3)):
@@ -49,7 +47,6 @@ def answer_curve(h, lost, title):
         place = (answer + 0.02 * reach, error + lift * top)
         axes.annotate(label, (answer, error), place, ha="left", va="bottom", arrowprops=_stem())
     axes.set(xlabel="added to weight 2", ylabel="layer error", ylim=(0, top))
-    axes.set_title("\n".join(textwrap.wrap(title, 58)))
     ends = [_pair_error(h, lost, answer) for answer in (0.0, best)]
     said = f"Adding nothing gives {ends[0]:.4f}, adding {best:.4f} gives {ends[1]:.4f}, the least."
     return style.picture(fig, f"{title}. A parabola. {said}")
@@ -78,7 +75,7 @@ def running_totals(lost, title):
     lost: a dict of name -> (rows,), what rounding took from each weight, in steps; three at most.
     title: the message, a sentence.
     """
-    fig, axes = style.figure(style.WIDEST, 400)
+    fig, axes = style.figure(style.WIDEST, 400, title=title)
     axes.axhspan(-0.5, 0.5, color=style.PALE, label="half a step either way")
     totals = {name: np.cumsum(values) for name, values in lost.items()}
     rows = len(next(iter(totals.values())))
@@ -87,7 +84,6 @@ def running_totals(lost, title):
         line = {"color": look["color"], "ls": look["ls"], "label": label}
         axes.plot(np.arange(rows + 1), np.r_[0, total], **line)
     axes.set(xlabel="rows done", ylabel="lost in total, in steps", xlim=(0, rows))
-    axes.set_title("\n".join(textwrap.wrap(title, 58)))
     fig.legend(loc="outside lower center", ncols=2)
     said = ", ".join(f"{name} {total[-1]:+.2f}" for name, total in totals.items())
     return style.picture(fig, f"{title}. In total at the end, in steps: {said}.")
@@ -100,7 +96,7 @@ def damping_curves(dampings, left, title):
     dampings: above 0. left: a dict of name -> one share for each damping, 1 for plain rounding; two
     at most. title: the message, a sentence.
     """
-    fig, axes = style.figure(style.WIDEST, 380)
+    fig, axes = style.figure(style.WIDEST, 380, title=title)
     axes.axhline(1, color=style.GRID, lw=2)
     axes.text(dampings[0], 1.015, "plain rounding", va="bottom", color=style.QUIET)
     for look, (name, shares) in zip(LOOKS, left.items(), strict=False):
@@ -109,8 +105,7 @@ def damping_curves(dampings, left, title):
     axes.set(xlabel="damping", ylabel="squared error left")
     axes.set_ylim(0, 1.15 * max(1, *(max(shares) for shares in left.values())))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_title("\n".join(textwrap.wrap(title, 58)))
+    style.plain(axes.xaxis)
     fig.legend(loc="outside lower center", ncols=2)
     best = {name: int(np.argmin(shares)) for name, shares in left.items()}
     said = "; ".join(
@@ -126,7 +121,7 @@ def weight_changes(changes, title):
     changes: a dict of name -> weights less the original ones, in steps, any shape; two at most.
     title: the message, a sentence.
     """
-    fig, axes = style.figure(style.WIDEST, 360)
+    fig, axes = style.figure(style.WIDEST, 360, title=title)
     bins = np.linspace(-2, 2, 81)
     # A tie moves by half a step, where two bins meet, give or take a rounding: it is put inside.
     changes = {name: np.ravel(moved) * (1 - 1e-6) for name, moved in changes.items()}
@@ -137,7 +132,6 @@ def weight_changes(changes, title):
         )
     axes.set(xlabel="change of a weight, in steps", ylabel="share of the weights", ylim=(0, None))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
-    axes.set_title("\n".join(textwrap.wrap(title, 58)))
     fig.legend(loc="outside lower center", ncols=2)
     said = "; ".join(
         f"{name}: {np.mean(np.abs(moved) > 0.5):.0%} moved by more than half a step"

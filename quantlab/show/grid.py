@@ -1,6 +1,5 @@
 """Quantization grids: codes on the number line, rounding errors, and the explorer of the matrix."""
 
-import textwrap
 from dataclasses import dataclass
 
 import ipywidgets as widgets
@@ -35,11 +34,8 @@ def number_line(values, quantized, low, high, title, alt=None, unit="value"):
             "a number line needs a row of values and one scale for it, got values of shape "
             f"{values.shape}, codes of {quantized.codes.shape}, {quantized.scale.size} scales"
         )
-    fig, axes = style.figure(style.WIDEST, 270)
+    fig, axes = style.figure(style.WIDEST, 270, title=title, flat=True)
     axes.set(xlim=(low, high), xlabel=unit)
-    _title(axes, title)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
     per_pixel = (high - low) / (style.WIDEST - 40)
     _draw_marks(axes, quantized, low, high, per_pixel)
     levels = _draw_moves(axes, values, quantized, low, high, per_pixel)
@@ -100,11 +96,6 @@ def _draw_moves(axes, values, quantized, low, high, per_pixel):
     return len(last)
 
 
-def _title(axes, title):
-    lines = "\n".join(textwrap.wrap(title, 60))
-    axes.set_title(lines, fontsize=14, fontweight="bold", loc="left")
-
-
 def _code_range(quantized):
     top = 2 ** (quantized.bits - 1) - 1
     return (-top if quantized.symmetric else -top - 1), top
@@ -119,7 +110,7 @@ def rounding_errors(x, quantized, title, alt=None):
     step = float(quantized.scale.reshape(()))
     x = np.asarray(x, dtype=np.float64).ravel()
     miss = (quantized.dequantize().ravel() - x) / step
-    fig, axes = style.figure(style.WIDEST, 300)
+    fig, axes = style.figure(style.WIDEST, 300, title=title)
     axes.plot(x, miss, ".", color=style.ERROR, ms=4)
     for side, word in ((0.5, "half a step"), (-0.5, "minus half a step")):
         axes.axhline(side, color=style.LINE, lw=1.5, ls="--")
@@ -127,7 +118,6 @@ def rounding_errors(x, quantized, title, alt=None):
         axes.text(x.max(), place, word, ha="right", va=va, fontsize=12)
     axes.set(xlabel="value", ylabel="error, in steps", ylim=(-0.85, 0.85))
     axes.set_yticks([-0.5, 0, 0.5], ["−0.5", "0", "0.5"])
-    _title(axes, title)
     most = np.abs(miss).max()
     shape = f"A sawtooth: the errors of {x.size} values reach {most:.3f} steps and no further."
     return style.picture(fig, alt or f"{title}. {shape}")

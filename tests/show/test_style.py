@@ -7,6 +7,7 @@ import struct
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from quantlab import show
 from quantlab.show import style
@@ -93,6 +94,19 @@ def test_apply_makes_the_style_the_default():
         style.apply()
         assert matplotlib.rcParams["font.size"] == 12
         assert matplotlib.rcParams["figure.facecolor"] == "white"
+
+
+def test_a_long_title_is_broken_and_not_cut_off():
+    title = "Double quantization: the error of small blocks, the bits of large ones"
+    fig, _ = show.figure(740, 200, title=title)
+    assert " ".join(fig.get_suptitle().splitlines()) == title
+    FigureCanvasAgg(fig).draw()
+    assert fig.texts[0].get_window_extent().x1 < fig.bbox.x1
+
+
+def test_a_flat_figure_has_no_vertical_axis():
+    _, ax = show.figure(flat=True)
+    assert ax.get_yticks().size == 0 and not ax.spines["left"].get_visible()
 
 
 def test_figures_have_the_style_without_apply():
