@@ -4,7 +4,7 @@ import numpy as np
 
 from ._checks import matrix, positive, real_array, same_inner
 from ._fast.affine import integer_matmul
-from ._fast.pieces import stretches
+from ._fast.pieces import slices
 from .affine import Quantized, working_copy
 
 #: 1/127^2 as bitsandbytes 0.50 writes it in its code for CPUs (`backends/default`), so that
@@ -53,7 +53,7 @@ def llm_int8_matmul(x, w, threshold=6.0):
     x_codes, x_peak = _int8(np.where(outliers, np.float16(0), x), axis=1)
     x_codes[:, columns] = 0
     product = np.empty((len(x), codes.shape[1]), np.float16 if kind == np.float16 else np.float32)
-    for part in stretches(codes.shape[1], 512):  # a strip at a time takes little memory
+    for part in slices(codes.shape[1], 512):  # a strip at a time takes little memory
         sums = integer_matmul(x_codes, codes[:, part]).astype(np.float32)
         sums *= x_peak * peak[:, part]
         sums *= PER_SQUARE

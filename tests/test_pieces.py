@@ -24,9 +24,9 @@ def test_an_error_in_a_piece_comes_out(cores, bad, monkeypatch):
         pieces.each(lambda i: 1 / (i - bad), range(20))
 
 
-def test_stretches_cover_everything_once():
+def test_slices_cover_everything_once():
     for count in (0, 1, 9, 10, 11):
-        parts = pieces.stretches(count, 5)
+        parts = pieces.slices(count, 5)
         assert [i for part in parts for i in range(count)[part]] == list(range(count))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._checks import finite_array
-from .pieces import each, slabs, stretches
+from .pieces import each, slabs, slices
 
 
 def extremes(x, axis):
@@ -70,6 +70,6 @@ def integer_matmul(x, w):
     if columns < 128:
         return x.astype(np.float64) @ w.astype(np.float64)
     total = np.zeros((len(x), w.shape[1]))
-    for part in stretches(x.shape[1], columns):
+    for part in slices(x.shape[1], columns):
         total += x[:, part].astype(np.float32) @ w[part].astype(np.float32)
     return total

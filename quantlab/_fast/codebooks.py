@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .pieces import CHUNK, each, stretches
+from .pieces import CHUNK, each, slices
 
 
 def encode(flat, codebook, block_size, least):
@@ -20,7 +20,7 @@ def encode(flat, codebook, block_size, least):
         codes[own] = _codes(values, peaks, codebook, block_size, least)
         absmax[part.start // block_size : -(-part.stop // block_size)] = peaks
 
-    each(one, stretches(flat.size, _step(block_size)))
+    each(one, slices(flat.size, _step(block_size)))
     return codes, absmax
 
 
@@ -63,5 +63,5 @@ def decode(codes, absmax, codebook, block_size, count):
         peaks = absmax[part.start // block_size : -(-part.stop // block_size)]
         values[part] *= np.repeat(peaks, block_size)[: part.stop - part.start]
 
-    each(one, stretches(count, _step(block_size)))
+    each(one, slices(count, _step(block_size)))
     return values[:count]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .pieces import CHUNK, each, stretches
+from .pieces import CHUNK, each, slices
 
 
 def encode(form, x):
@@ -12,7 +12,7 @@ def encode(form, x):
     def one(part):
         codes[part] = _encode(form, flat[part].astype(source, copy=False))
 
-    each(one, stretches(x.size, CHUNK))
+    each(one, slices(x.size, CHUNK))
     return codes.reshape(x.shape)
 
 

@@ -4,7 +4,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from .pieces import stretches
+from .pieces import slices
 
 #: Rows from which matrix products pay; within so many, a row's error goes to the others at once.
 BLOCK = 32
@@ -25,7 +25,7 @@ def rows(plan, first=0, last=None):
     middle = first + -(-(last - first) // (2 * size)) * size
     yield from rows(plan, first, middle)
     own, rest = slice(first, middle), slice(middle, last)
-    for part in stretches(w.shape[1], 1024):  # a strip of columns takes little memory
+    for part in slices(w.shape[1], 1024):  # a strip of columns takes little memory
         w[rest, part] -= factor[own, rest].T @ w[own, part]
     yield from rows(plan, middle, last)
 
@@ -46,7 +46,7 @@ def is_symmetric(h, slack):
 
     Fast because two mirrored tiles fit the cache, which a transposed matrix does not.
     """
-    tiles = stretches(len(h), 256)
+    tiles = slices(len(h), 256)
     return all(
         np.abs(h[own, other] - h[other, own].T).max() <= slack
         for own, other in combinations_with_replacement(tiles, 2)
@@ -59,12 +59,12 @@ def inverse_factor(h, size=128, wide=512):
     From the last strip to the first: a column of R comes from the columns to its right, a row of U
     from the rows below it. Fast because nearly all of it is matrix products, in the same memory.
     """
-    for j in reversed(stretches(len(h), size)):
+    for j in reversed(slices(len(h), size)):
         above, right = slice(j.start), slice(j.stop, None)
         strip = h[: j.stop, j] - h[: j.stop, right] @ h[j, right].T
         h[j, j] = np.triu(np.linalg.inv(np.linalg.cholesky(strip[j][::-1, ::-1])[::-1, ::-1]))
         h[above, j], h[right, j] = strip[above] @ h[j, j].T, 0
         row, done, target = h[j, right].copy(), h[right, right], h[j, right]
-        for part in stretches(len(done), wide):  # below the diagonal U is 0
+        for part in slices(len(done), wide):  # below the diagonal U is 0
             target[:, part] = -h[j, j] @ (row[:, : part.stop] @ done[: part.stop, part])
     return h

@@ -15,8 +15,10 @@ def each(work, pieces):
     NumPy lets go of Python's lock while it computes, so threads really work at the same time. The
     caller works too: if it only waited, the scheduler might put the others on one core for a while.
     """
-    hands = max(1, min(CORES, len(pieces) // 4))  # a thread takes as long to start as a few pieces
-    cuts = [len(pieces) * hand // hands for hand in range(hands + 1)]
+    workers = max(
+        1, min(CORES, len(pieces) // 4)
+    )  # a thread takes as long to start as a few pieces
+    cuts = [len(pieces) * worker // workers for worker in range(workers + 1)]
     own, *others = [pieces[start:stop] for start, stop in pairwise(cuts)]
     if not others:
         return [*map(work, own)]
@@ -28,7 +30,7 @@ def each(work, pieces):
         return [*done, *chain.from_iterable(share.result() for share in running)]
 
 
-def stretches(count, size):
+def slices(count, size):
     """Return slices of `size` values, the last one shorter, that cover `count` of them."""
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
@@ -37,4 +39,4 @@ def slabs(x):
     """Return the axis of `x` that lies outermost in memory and indices that cut it into pieces."""
     axis = max(range(x.ndim), key=lambda i: (x.shape[i] > 1, abs(x.strides[i])))
     rows = max(1, CHUNK * x.shape[axis] // x.size)
-    return axis, [(slice(None),) * axis + (part,) for part in stretches(x.shape[axis], rows)]
+    return axis, [(slice(None),) * axis + (part,) for part in slices(x.shape[axis], rows)]

@@ -10,7 +10,7 @@ import torch
 
 import quantlab as ql
 from quantlab import formats
-from quantlab._fast.pieces import CHUNK, each, stretches
+from quantlab._fast.pieces import CHUNK, each, slices
 
 SIZES = (256, 512, 1024, 2048, 4096)
 LARGEST = SIZES[-1]
@@ -131,7 +131,7 @@ def groups_of_128(size):
         def pack(rows):
             packed[rows] = (pairs[rows] << 4 | (pairs[rows] >> 8 & 15)) ^ 0x88
 
-        each(pack, stretches(size, max(1, CHUNK // size)))
+        each(pack, slices(size, max(1, CHUNK // size)))
         return packed
 
     def theirs():
