@@ -13,12 +13,11 @@ import numpy as np
 from quantlab import formats
 from quantlab.show import style
 
-_GREY = "#6b7785"
 _COLOURS = {
     "sign": (style.SIGN, "#ffffff"),
     "exponent": (style.EXPONENT, "#000000"),
     "mantissa": (style.MANTISSA, "#000000"),
-    "digits": (_GREY, "#ffffff"),
+    "digits": (style.DIGIT, "#ffffff"),
 }
 
 

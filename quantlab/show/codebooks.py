@@ -102,7 +102,12 @@ def block(weights, quantized, title, count=DRAWN):
     back = quantized.dequantize().ravel()[:count]
     places = np.sort(quantized.codebook.values) * quantized.absmax[0]
     fig, axes = style.figure(740, 330, title=title, flat=True)
-    _draw_rows(axes, values, back, places)
+    rows = np.arange(count)
+    axes.vlines(places, -1, count, color=style.GRID, lw=1.5)
+    axes.hlines(rows, np.minimum(values, back), np.maximum(values, back), color=style.ERROR, lw=3)
+    axes.plot(values, rows, "o", color=style.INK, ms=4)
+    axes.set_ylim(count, -1)
+    style.plain(axes.xaxis)
     axes.set_xlabel("weight (dot: as it was; red: the way to what comes back; lines: levels)")
     worst = np.abs(back - values).max()
     said = f"The levels reach from {places[0]:.3f} to {places[-1]:.3f}; the largest error of "
@@ -140,16 +145,6 @@ def tradeoff(curves, title):
     axes.set_ylim(bottom=100 * lowest - 0.6)
     axes.set_ylabel("relative error, %")
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
-
-
-def _draw_rows(axes, values, back, places):
-    """Draw one weight a line: a dot where it was, red to what comes back, the levels behind."""
-    rows = np.arange(len(values))
-    axes.vlines(places, -1, len(values), color=style.GRID, lw=1.5)
-    axes.hlines(rows, np.minimum(values, back), np.maximum(values, back), color=style.ERROR, lw=3)
-    axes.plot(values, rows, "o", color=style.INK, ms=4)
-    axes.set(ylim=(len(values), -1))
-    style.plain(axes.xaxis)
 
 
 # ------------------------------------------------------------------------------- the explorer

@@ -16,7 +16,7 @@ from quantlab import article
 from quantlab._checks import one_of, whole
 from quantlab.affine import quantize_absmax
 from quantlab.gptq import gptq_steps, hessian
-from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
+from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text
 from quantlab.show.explorer import Explorer, Stepper, control
 
 #: Six weights for each of two outputs.
@@ -141,8 +141,8 @@ def heading(found, number):
 
 def _matrices(found, number):
     step, rows = found.steps[number], range(len(found.w))
-    yield from _name(STANDS, 2, "W as it stands", "")
-    yield from _name(CODES, 2, "codes", "")
+    yield from _name(STANDS, 2, "W as it stands")
+    yield from _name(CODES, 2, "codes")
     yield from _name(INVERSE, 1, "row of", "the factor")
     yield from _name(ADDED, 2, "added to the", "rows below")
     for i in rows:
@@ -169,10 +169,7 @@ def _matrices(found, number):
 
 def _name(panel, columns, *lines):
     """The name of a panel, in one or two lines, above the right edge of its numbers."""
-    lines = [line for line in lines if line]
-    for line, y in zip(
-        lines, (TOP - 14,) if len(lines) == 1 else (TOP - 34, TOP - 14), strict=True
-    ):
+    for y, line in zip((TOP - 14, TOP - 34), reversed(lines), strict=False):
         yield Text(panel[0] + panel[1] * columns - 8, y, line, "end", "quiet")
 
 
@@ -232,31 +229,27 @@ def _arithmetic(found, number):
 def _chart(found, number):
     """The layer error so far, as numbers and as two lines that grow."""
     top = max(found.gptq.max(), found.rounded.max())
-    left, right, high, low = 420, 736, CHART + 12, CHART + 92
+    high, low, rows = CHART + 12, CHART + 92, len(found.steps)
+    done, height = Scale(0, rows, 420, 736), Scale(0, top or 1, low, high)
     yield Text(8, CHART, "layer error so far", bold=True)
     series = (
         ("rounded", "round to nearest", found.rounded, "quiet", True, "square"),
         ("gptq", "GPTQ", found.gptq, "ink", False, "circle"),
     )
-    yield Line(((left, low), (right, low)), "grid")
-    yield Text(left - 10, low, "0", "end", "quiet")
-    yield Text(left - 10, high, four(top), "end", "quiet", key="top")
-    rows = len(found.steps)
+    yield Line(((done.start, low), (done.end, low)), "grid")
+    yield Text(done.start - 10, low, "0", "end", "quiet")
+    yield Text(done.start - 10, high, four(top), "end", "quiet", key="top")
     for i in range(rows + 1):
-        x = left + (right - left) * i / rows
-        yield Text(x, low + 18, str(i), "middle", "quiet")
-    yield Text(right, low + 38, "rows done", "end", "quiet")
+        yield Text(done(i), low + 18, str(i), "middle", "quiet")
+    yield Text(done.end, low + 38, "rows done", "end", "quiet")
     texts = _aligned([four(errors[number]) for _, _, errors, *_ in series])
     for line, (key, name, errors, role, dashed, mark) in enumerate(series):
         y = CHART + 34 + 30 * line
-        shown = errors[: number + 1]
         yield from (Line(((10, y), (38, y)), role, dashed), Mark(38, y, mark, 5, role))
         yield Text(50, y, name)
         yield Text(304, y, texts[line], "end", bold=True, key=f"error-{key}")
-        points = [(left, low)]
-        for i, error in enumerate(shown, 1):
-            x = left + (right - left) * i / rows
-            points.append((x, low - (low - high) * error / (top or 1)))
+        shown = enumerate((0, *errors[: number + 1]))
+        points = [(done(i), height(error)) for i, error in shown]
         yield from (Line(tuple(points), role, dashed), Mark(*points[-1], mark, 5, role))
 
 

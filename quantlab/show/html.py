@@ -5,25 +5,19 @@ from html import escape
 
 from quantlab.show import style
 
-# Legible on white and on JupyterLab's dark ground, #111111: a contrast over 4 on both.
-RED = "#D9480F"
-#: `style.ROLES` on a page: JupyterLab's colours where there are any, to follow its dark theme.
-COLORS = (
-    style.ROLES
-    | {
-        role: f"var(--jp-{name}, {style.ROLES[role]})"
-        for role, name in {
-            "ink": "content-font-color1",
-            "quiet": "content-font-color2",
-            "grid": "border-color2",
-            "pale": "layout-color2",
-            "ground": "layout-color1",
-        }.items()
-    }
-    | {"error": RED}
+#: What the variables of JupyterLab's themes are called: a page follows its dark theme.
+_THEME = {
+    "ink": "content-font-color1", "quiet": "content-font-color2", "grid": "border-color2",
+    "pale": "layout-color2", "ground": "layout-color1",
+}  # fmt: skip
+INK, QUIET, GRID, PALE, GROUND = (
+    f"var(--jp-{name}, {style.ROLES[role]})" for role, name in _THEME.items()
 )
+RED = style.RED
+#: The colours of `style.ROLES` on a page.
+COLORS = style.ROLES | dict(zip(_THEME, (INK, QUIET, GRID, PALE, GROUND), strict=True))
+COLORS["error"] = RED
 _NUMBER = re.compile("\N{FIGURE SPACE}*[-−+]?[\\d,]+(\\.\\d+)?( ?%| dB| ×)?\N{FIGURE SPACE}*|–")
-INK, QUIET, GRID, PALE, GROUND = map(COLORS.get, ("ink", "quiet", "grid", "pale", "ground"))
 
 
 def number(value, digits=4):

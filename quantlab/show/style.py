@@ -15,6 +15,8 @@ SIGN = "#0072B2"
 EXPONENT = "#E69F00"
 MANTISSA = "#009E73"
 ERROR = "#D55E00"
+RED = "#D9480F"  # ERROR on a page: a contrast over 4 on white and on JupyterLab's dark ground
+DIGIT = "#6B7785"  # the bits of a whole number
 # Greys: text, lines, quiet text (these three are legible on white), grid, the ground of a cell.
 INK, LINE, QUIET, GRID, PALE = "#222222", "#555555", "#6B6B6B", "#D0D0D0", "#F2F2F2"
 MIDDLE, LIGHT = "#7A7A7A", "#B5B5B5"  # two greys that differ in print, for areas

@@ -2,7 +2,9 @@
 
 import io
 import itertools
+import re
 import struct
+from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -10,7 +12,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from quantlab import show
-from quantlab.show import style
+from quantlab.show import html, style
 
 ALT = "A line rises from 1 to 3."
 
@@ -186,3 +188,39 @@ def test_a_picture_has_a_palette_and_keeps_its_colours():
     held = {color for _, color in shown.convert("RGB").getcolors(256)}
     for color in ("#FFFFFF", style.SIGN, style.EXPONENT, style.MANTISSA, style.ERROR):
         assert tuple(bytes.fromhex(color[1:])) in held
+
+
+ROOT = Path(style.__file__).parents[2]
+STYLES = [ROOT / "quantlab/show/static/bits.css", ROOT / "tools/web/static/base.css"]
+
+
+def variables(path):
+    """The colours of a style sheet by name, without "ql-": the light one, then the dark one."""
+    found = {}
+    for name, color in re.findall(
+        r"--(?:ql-)?(\w+): (?:var\([^#\n]*)?(#[0-9a-f]{6})", path.read_text(encoding="utf-8")
+    ):
+        found.setdefault(name, []).append(color.upper())
+    return found
+
+
+@pytest.mark.parametrize("path", STYLES, ids=lambda path: path.name)
+def test_the_style_sheets_have_the_colours_of_the_course(path):
+    found = variables(path)
+    for name in ("SIGN", "EXPONENT", "MANTISSA"):
+        assert set(found[name.lower()]) == {getattr(style, name)}
+    assert set(found.get("error", found.get("bad"))) == {style.ERROR}
+    assert set(found.get("digit", [style.DIGIT])) == {style.DIGIT}
+
+
+def test_pages_without_jupyter_have_one_ink_and_one_ground():
+    ours, site = map(variables, STYLES)
+    for here, there in (("ink", "ink"), ("quiet", "quiet"), ("paper", "ground")):
+        assert ours[here] == site[there][:2]
+
+
+def test_a_page_takes_the_colours_of_a_figure_where_it_has_no_theme():
+    for role, color in style.ROLES.items():
+        assert role == "error" or color in html.COLORS[role]
+    grounds = ("#FFFFFF", "#111111")  # JupyterLab's, light and dark
+    assert min(ratio(html.RED, ground) for ground in grounds) > 4
