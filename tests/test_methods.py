@@ -22,7 +22,7 @@ H = ql.hessian(RNG.standard_normal((300, 128)))
 def test_every_method_goes_back_in_the_layout_of_the_weight(row):
     result = row(W, H if row.needs == CALIBRATION else None)
     assert result.dequantize().shape == W.shape
-    assert ql.errors.relative(result.dequantize(), W) < 0.5
+    assert ql.errors.relative(result.dequantize(), W) < 0.6
     assert result.bits_per_value >= (row.bits or row.settings["bits"])
 
 

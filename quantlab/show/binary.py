@@ -248,7 +248,8 @@ def _face(words, digits, rows):
     """A sentence, the digits, and the worked lines, the last of which stands out."""
     size = (410, max(ROW * len(rows), 1))
     marks = [Box(0, size[1] - ROW, size[0], ROW - 2)] if rows else []
-    lines = Drawing(*size, (*marks, *_lines(rows)), "the calculation, line by line")
+    said = "; ".join(" ".join(map(str, row)) for row in rows)
+    lines = Drawing(*size, (*marks, *_lines(rows)), f"The calculation, line by line. {said}")
     return (
         f'<p aria-live="polite" style="color:{html.INK};font-size:16px;min-height:1.5em;'
         f'margin:8px 0">{html.escape(words)}</p>{digits}{lines.svg()}'

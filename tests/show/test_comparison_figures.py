@@ -7,6 +7,7 @@ import pytest
 
 import quantlab as ql
 from quantlab.experiments import one_layer
+from quantlab.methods import CALIBRATION, WEIGHT_ONLY
 from quantlab.show import comparison, comparison_explorer, matrix
 from quantlab.show.comparison import SETTINGS, Point, Setting
 
@@ -226,7 +227,8 @@ def test_a_choice_has_the_best_of_each_method(points):
 
 def test_a_rule_leaves_what_it_says(points):
     allowed = comparison_explorer.choose(points, 4.3, "no calibration text").allowed
-    assert {p.setting.method for p in allowed} == {"absmax", "zero-point", "NF4", "FP4"}
+    free = {row.label for row in WEIGHT_ONLY if row.needs != CALIBRATION}
+    assert {p.setting.method for p in allowed} == free and "GPTQ" not in free
     allowed = comparison_explorer.choose(points, 4.3, "one scale per output").allowed
     assert {p.setting.group for p in allowed} == {None}
 
