@@ -202,7 +202,7 @@ class Drawing:
         Raises ValueError if it would be over 760 pixels wide.
         """
         width = max(self.width, min(12 * len(title) + 12, style.WIDEST))
-        lines = textwrap.wrap(title, int(width // 11))
+        lines = textwrap.wrap(title, int(width / style.TITLE))
         top = 28 * len(lines) + 14
         fig, axes = style.figure(width, top + self.height)
         fig.set_layout_engine("none")
