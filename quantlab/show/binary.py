@@ -261,10 +261,8 @@ def _calculation(rows, way, total, title, alt):
     floor = ROW * len(rows)
     marks = [*_lines(rows), Text(8, floor + 16, total, bold=True)]
     if len(rows) > 1:
-        ends, shape = (
-            ((8, floor - 8), "down") if way == "downwards" else ((floor - 8, 8), "triangle")
-        )
-        marks += (Line(tuple((430, y) for y in ends), "line"), Mark(430, ends[1], shape, 6, "line"))
+        ends = (8, floor - 10) if way == "downwards" else (floor - 8, 10)
+        marks.append(Line(tuple((430, y) for y in ends), "line", arrow=True))
         marks += (Text(446, floor / 2 + y, t, role="quiet") for y, t in ((-10, "read"), (10, way)))
     return Drawing(560, floor + 32, tuple(marks), alt).picture(title, alt)
 

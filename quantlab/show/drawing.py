@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from matplotlib import patches
+from matplotlib.ticker import MaxNLocator
 
 from quantlab.show import html, style
 
@@ -140,12 +141,13 @@ class Mark(_Placed):
 
 @dataclass(frozen=True)
 class Line:
-    """A line through points."""
+    """A line through points. arrow: with a head at its end."""
 
     points: tuple
     role: str = "ink"
     dashed: bool = False
     width: float = 2
+    arrow: bool = False
 
     def moved(self, right, down):
         """Return the same line elsewhere."""
@@ -154,16 +156,26 @@ class Line:
     def svg(self):
         """Return the line as SVG."""
         dashes = " ".join(map(str, DASHES)) if self.dashed else None
-        return _tag(
+        line = _tag(
             "polyline", points=_path(self.points), fill="none", stroke=_themed(self.role),
             stroke_width=self.width, stroke_dasharray=dashes,
         )  # fmt: skip
+        head = {"points": _path(self._head()), "fill": _themed(self.role)}
+        return line + (_tag("polygon", **head) if self.arrow else "")
 
     def put(self, axes):
         """Draw the line on matplotlib axes in pixels."""
         dashes = (0, np.divide(DASHES, self.width)) if self.dashed else "-"
         look = {"color": _fixed(self.role), "ls": dashes, "lw": self.width * POINTS}
         axes.plot(*zip(*self.points, strict=True), **look, solid_capstyle="butt")
+        if self.arrow:
+            axes.add_patch(patches.Polygon(self._head(), fc=_fixed(self.role), ec="none"))
+
+    def _head(self):
+        before, end = map(np.array, self.points[-2:])
+        along = (end - before) / (np.linalg.norm(end - before) or 1) * 5
+        across = along[::-1] * (1, -1)
+        return [end + along, end - along + across, end - along - across]
 
 
 @dataclass(frozen=True)
@@ -190,7 +202,7 @@ class Drawing:
         Raises ValueError if it would be over 760 pixels wide.
         """
         width = max(self.width, min(12 * len(title) + 12, style.WIDEST))
-        lines = textwrap.wrap(title, int(width // 11))
+        lines = textwrap.wrap(title, int(width / style.TITLE))
         top = 28 * len(lines) + 14
         fig, axes = style.figure(width, top + self.height)
         fig.set_layout_engine("none")
@@ -265,6 +277,16 @@ def ticks(values):
     {-1: '−1', 0.5: '0.5'}
     """
     return {value: f"{value:g}".replace("-", "−") for value in values}
+
+
+def round_numbers(low, high):
+    """Return round numbers from `low` to `high`, for an axis.
+
+    >>> round_numbers(-0.5, 20)
+    [0.0, 5.0, 10.0, 15.0, 20.0]
+    """
+    found = MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [float(value) for value in found if low <= value <= high]
 
 
 def across(scale, y, labels, name=""):

@@ -5,7 +5,7 @@ Every figure is drawn from `quantlab.formats`; none holds a number of its own.
 
 import numpy as np
 
-from quantlab.show import style
+from quantlab.show import labels, style
 from quantlab.show.drawing import Box, Drawing, Text
 
 FIELDS = ("sign", "exponent", "mantissa")
@@ -81,59 +81,34 @@ def spacing_picture(formats, title, fixed=None, low=1e-3, high=1e6):
     fixed: (whole bits, fraction bits) of a fixed-point format to draw beside them.
     """
     fig, axes = style.figure(740, 540 if len(formats) > 4 or low < 1e-4 else 380, title=title)
-    said = []
+    axes.set(xscale="log", yscale="log", xlim=(low, high), xlabel="magnitude of the number")
+    axes.set_ylabel("gap to the next value")
+    axes.grid(True, linewidth=0.6)
+    said, ends, lines = [], {}, []
     for f in formats:
         x = np.geomspace(low, min(f.max, high), 4000)
         axes.plot(x, f.spacing(x), color=style.INK, linewidth=1.6)
-        _name_line(axes, f, low, high)
+        lines.append(np.stack([x, f.spacing(x)], axis=1)[::20])
+        end = (x[-1], float(f.spacing(x[-1])))
+        if f.max > high:
+            up = {"BF16": 4, "TF32": -4}.get(f.name, 0)  # their lines end too close for two names
+            words = f"{f.name}, to {f.max:.2g}".replace("e+", "e")
+            look = {"va": "center", "fontsize": 12, "annotation_clip": False}
+            axes.annotate(words, end, (6, up), textcoords="offset points", **look)
+        else:
+            # "FP8_" is left out: there is no room for it, and E4M3 says the same.
+            ends[f.name.split("_")[-1]] = end
         said.append(f"{f.name} {float(f.spacing(1.0)):.3g} at 1, largest value {f.max:.3g}")
     if fixed:
         whole, fraction = fixed
         gap, top = 2.0**-fraction, 2.0**whole
         axes.plot([low, top], [gap, gap], color=style.QUIET, linestyle="--", linewidth=2)
-        _end(axes, top, gap)
-        _beside(axes, f"fixed point, {whole} + {fraction} bits", low * 1.3, gap, "above", "left")
+        ends[f"fixed point, {whole} + {fraction} bits"] = (top, gap)
         said.append(f"fixed point {gap:.3g} everywhere, nothing from {top:.0f} on")
-    axes.set(xscale="log", yscale="log", xlim=(low, high), xlabel="magnitude of the number")
-    axes.set_ylabel("gap to the next value")
-    axes.grid(True, linewidth=0.6)
+    for x, y in ends.values():  # a bar where a format ends: beyond its largest number is nothing
+        axes.plot([x], [y], marker="|", markersize=16, markeredgewidth=3, color=style.INK)
+    labels.place(axes, list(ends.values()), list(ends), lines=lines)
     return style.picture(fig, alt=f"{title}. Gap by format: {'; '.join(said)}.")
-
-
-#: Where a line is named: at its start or its end, above or below. Others: at the end, above.
-_PLACES = {
-    "FP16": ("end", "below"), "FP4_E2M1": ("start", "above"), "FP6_E2M3": ("start", "above"),
-    "FP6_E3M2": ("start", "below"), "FP8_E4M3": ("start", "above"),
-}  # fmt: skip
-
-
-def _name_line(axes, f, low, high):
-    if f.max > high:
-        words = f"{f.name}, to {f.max:.2g}".replace("e+", "e")
-        up = {"BF16": 4, "TF32": -4}.get(f.name, 0)  # their lines end too close for two names
-        axes.annotate(words, (high, float(f.spacing(high))), (6, up), textcoords="offset points",
-                      va="center", fontsize=12, color=style.INK, annotation_clip=False)  # fmt: skip
-        return
-    _end(axes, f.max, float(f.spacing(f.max)))
-    place, side = _PLACES.get(f.name, ("end", "above"))
-    x, align = (low * 1.3, "left") if place == "start" else (f.max * 0.9, "right")
-    if side == "below" and place == "end":
-        x, align = f.max * 1.2, "left"
-    gap = float(f.spacing(min(x, f.max)))
-    # "FP8_" is left out: there is no room for it, and E4M3 says the same.
-    _beside(axes, f.name.split("_")[-1], x, gap, side, align)
-
-
-def _beside(axes, words, x, y, side, align):
-    """Write `words` above or below the point (x, y) of a line."""
-    offset, anchor = ((0, 0), "bottom") if side == "above" else ((0, -3), "top")
-    axes.annotate(words, (x, y), offset, textcoords="offset points", fontsize=12, ha=align,
-                  va=anchor, color=style.INK)  # fmt: skip
-
-
-def _end(axes, x, y):
-    """A bar where a format ends: beyond its largest number it has nothing."""
-    axes.plot([x], [y], marker="|", markersize=16, markeredgewidth=3, color=style.INK)
 
 
 # ------------------------------------------------------------------------------- every value

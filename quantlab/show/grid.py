@@ -8,6 +8,7 @@ import numpy as np
 from quantlab import article, errors
 from quantlab.affine import quantize_absmax, quantize_zero_point, quantized_matmul
 from quantlab.show import html, matrix, style
+from quantlab.show.drawing import Drawing, Line, Mark, Scale, Text, across, round_numbers, ticks
 from quantlab.show.explorer import Explorer, control
 
 METHODS = {"absmax": quantize_absmax, "zero-point": quantize_zero_point}
@@ -34,13 +35,15 @@ def number_line(values, quantized, low, high, title, alt=None, unit="value"):
             "a number line needs a row of values and one scale for it, got values of shape "
             f"{values.shape}, codes of {quantized.codes.shape}, {quantized.scale.size} scales"
         )
-    fig, axes = style.figure(style.WIDEST, 270, title=title, flat=True)
-    axes.set(xlim=(low, high), xlabel=unit)
-    per_pixel = (high - low) / (style.WIDEST - 40)
-    _draw_marks(axes, quantized, low, high, per_pixel)
-    levels = _draw_moves(axes, values, quantized, low, high, per_pixel)
-    axes.set_ylim(-1.25, 1.4 + 0.4 * levels)
-    return style.picture(fig, alt or _moves_in_words(values, quantized, title))
+    scale = Scale(low, high, 20, 740)
+    marks, floor = lowered(ruler(values, quantized, scale), 14)
+    beyond = [i for i in np.argsort(values, kind="stable") if not low <= values[i] <= high]
+    notes = [f"{values[i]:g} → code {quantized.codes[i]}" for i in beyond]
+    for i, note in enumerate(["off the picture:", *notes] if notes else []):
+        marks.append(Text(740, 14 + 22 * i, note.replace("-", "−"), "end"))
+    marks += across(scale, floor + 16, ticks(round_numbers(low, high)), unit)
+    alt = alt or _moves_in_words(values, quantized, title)
+    return Drawing(style.WIDEST, floor + 66, tuple(marks), alt).picture(title, alt)
 
 
 def _moves_in_words(values, quantized, title):
@@ -49,51 +52,45 @@ def _moves_in_words(values, quantized, title):
     return f"{title}. The step is {float(quantized.scale.item()):.4g}; {', '.join(said)}."
 
 
-def _draw_marks(axes, quantized, low, high, per_pixel):
-    """Draw each code as a mark, labelled with the code as far as there is room."""
-    step, zero = float(quantized.scale.reshape(())), int(quantized.zero_point.reshape(()))
+def ruler(values, quantized, scale, named=True):
+    """Yield the marks of a number line at height 0: each code, and where each value goes.
+
+    values, quantized: as in `number_line`. named: whether codes are written, as far as there is
+    room. Numbers that would touch stand above each other.
+    """
+    step, zero = float(quantized.scale.item()), int(quantized.zero_point.item())
     lowest, highest = _code_range(quantized)
-    codes = np.arange(lowest, highest + 1)
-    places = (codes - zero) * step
-    seen = (places >= low) & (places <= high)
-    axes.plot([low, high], [0, 0], color=style.LINE, lw=1.5)
-    axes.vlines(places[seen], -0.22, 0.22, color=style.INK, lw=2)
-    every = max(1, int(np.ceil(LABEL_GAP * 0.7 * per_pixel / step)))
-    labelled = seen & ((codes - zero) % every == 0)
-    for code, place in zip(codes[labelled], places[labelled], strict=True):
-        label = f"code\n{code}".replace("-", "−")
-        axes.text(place, -0.42, label, ha="center", va="top", fontsize=12)
+    pixels = scale(step) - scale(0)
+    every = max(1, int(np.ceil(46 / pixels)))
+    yield Line(((scale.start, 0), (scale.end, 0)), "line")
+    for code in range(lowest, highest + 1):
+        place = (code - zero) * step
+        if scale.low <= place <= scale.high:
+            x = scale(place)
+            yield Line(((x, -9), (x, 9)), width=2.7 if pixels > 6 else 1)
+            if named and (code - zero) % every == 0:
+                yield Text(x, 24, "code", "middle")
+                yield Text(x, 44, str(code).replace("-", "−"), "middle")
+    last, numbers = {}, []  # level -> where its last number stands
+    for value, back in sorted(zip(values, quantized.dequantize(), strict=True)):
+        if scale.low <= value <= scale.high:
+            x = scale(value)
+            level = next(k for k in range(99) if x - last.get(k, -np.inf) > LABEL_GAP)
+            last[level] = x
+            top = -58 - 22 * level
+            yield Line(((x, -38), (x, top)), "grid")
+            yield Mark(x, -38, size=4.5)
+            yield Line(((x, -38), (scale(back), -13)), "error", width=2.7, arrow=True)
+            numbers.append(Text(x, top, f"{value:g}".replace("-", "−"), "middle", halo=True))
+    yield from numbers  # above the lines of their neighbours
 
 
-def _draw_moves(axes, values, quantized, low, high, per_pixel):
-    """Draw each value as a dot with an arrow to its mark; return how many lines of labels."""
-    back = quantized.dequantize()
-    order = np.argsort(values, kind="stable")
-    shown = [i for i in order if low <= values[i] <= high]
-    last = {}  # level -> where its last label stands
-    for i in shown:
-        level = next(
-            k for k in range(9) if values[i] - last.get(k, -np.inf) > LABEL_GAP * per_pixel
-        )
-        last[level] = values[i]
-        height = 1 + 0.4 * level
-        axes.plot([values[i]] * 2, [0.75, height], color=style.GRID, lw=1.5, zorder=1)
-        axes.plot([values[i]], [0.75], "o", color=style.INK, ms=7)
-        label = f"{values[i]:g}".replace("-", "−")
-        ground = {
-            "fc": "white",
-            "ec": "none",
-            "pad": 1,
-        }  # hides a neighbour's line behind the number
-        axes.text(values[i], height, label, ha="center", va="bottom", fontsize=12, bbox=ground)
-        arrow = {"arrowstyle": "-|>", "color": style.ERROR, "lw": 2, "shrinkA": 5, "shrinkB": 0}
-        axes.annotate("", (back[i], 0.24), (values[i], 0.75), arrowprops=arrow)
-    beyond = [i for i in order if i not in shown]
-    if beyond:
-        notes = [f"{values[i]:g} → code {quantized.codes[i]}" for i in beyond]
-        note = "off the picture:\n" + "\n".join(notes)
-        axes.text(high, 0.6, note, ha="right", va="bottom", fontsize=12)
-    return len(last)
+def lowered(marks, top):
+    """Return (marks with their highest at `top`, how far down they reach)."""
+    marks = list(marks)
+    heights = [y for m in marks for _, y in getattr(m, "points", None) or [(m.x, m.y)]]
+    down = top - min(heights)
+    return [mark.moved(0, down) for mark in marks], max(heights) + down
 
 
 def _code_range(quantized):

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from quantlab import memory
 from quantlab.show import html, style
-from quantlab.show.drawing import Box, Drawing, named, piled
+from quantlab.show.drawing import Box, Drawing, Scale, Text, named, piled
 from quantlab.show.explorer import Explorer, control
 
 BLOOM = 176.247271424  # billions of parameters; notebook 00 counts them
@@ -308,36 +308,29 @@ def _frame(*place):
 
 def formats_figure(billions=BLOOM, name="BLOOM", device=32):
     """Return the picture of one model's weights in every format of `BARS`, scales shown apart."""
-    fig, axes = style.figure(740, 340)
-    said = []
-    for row, (label, *arguments) in enumerate(BARS):
-        bits = memory.bits_per_weight(*arguments)
-        size = memory.weight_bytes(billions * 1e9, *arguments) / memory.GB
-        codes = memory.weight_bytes(billions * 1e9, arguments[0]) / memory.GB
-        axes.barh(row, codes, color=style.LINE, height=0.62)
-        axes.barh(row, size - codes, left=codes, color=style.LIGHT, height=0.62)
-        number = memory.devices_needed(size, device)
-        bits_text = bits_per_weight_text(bits)
-        words = f"{size_text(size * memory.GB)} · {bits_text} bits · {number} machines"
-        _label_bar(axes, row, size, words)
+    sizes = [memory.weight_bytes(billions * 1e9, *bar[1:]) for bar in BARS]
+    last = bits_per_weight_text(memory.bits_per_weight(*BARS[-1][1:]))
+    title = (
+        f"{name}'s weights: {size_text(sizes[0])} in FP32, {size_text(sizes[-1])} in {last} bits"
+    )
+    length = Scale(0, max(sizes), 0, 530)
+    marks, said = [], []
+    for row, ((label, *arguments), size) in enumerate(zip(BARS, sizes, strict=True)):
+        bits = bits_per_weight_text(memory.bits_per_weight(*arguments))
+        machines = memory.devices_needed(size / memory.GB, device)
+        words = f"{size_text(size)} · {bits} bits · {machines} machines"
+        codes = length(memory.weight_bytes(billions * 1e9, arguments[0]))
+        y, end = 36 * row + 14, 220 + length(size)
+        marks.append(Text(212, y, label, "end"))
+        marks.append(Box(220, y - 13, codes, 26, "line"))
+        marks.append(Box(220 + codes, y - 13, length(size) - codes, 26, style.LIGHT))
+        inside = (end - 8, y, words, "end", "#FFFFFF") if row == 0 else (end + 8, y, words)
+        marks.append(Text(*inside))
         said.append(f"{label} {words}")
-    first, last = (memory.weight_bytes(billions * 1e9, *BARS[i][1:]) for i in (0, -1))
-    title = f"{name}'s weights: {size_text(first)} in FP32, {size_text(last)} in {bits_text} bits"
-    style.headline(fig, title)
-    axes.set_yticks(range(len(BARS)), [bar[0] for bar in BARS])
-    axes.invert_yaxis()
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"GB (pale: the scales); a machine has {device} GB")
-    return style.picture(fig, alt=f"{title}. Bar by bar: {'; '.join(said)}.")
-
-
-def _label_bar(axes, row, end, words):
-    """Write `words` after the bar that ends at `end`, or inside it if it is the longest."""
-    inside = row == 0
-    axes.text(
-        end + (-8 if inside else 8), row, words, va="center", fontsize=12,
-        ha="right" if inside else "left", color="white" if inside else style.INK,
-    )  # fmt: skip
+    note = f"dark: the codes, pale: the scales; a machine has {device} GB"
+    marks.append(Text(220, 36 * len(BARS) + 14, note, role="quiet"))
+    alt = f"{title}. Bar by bar: {'; '.join(said)}."
+    return Drawing(style.WIDEST, 36 * len(BARS) + 30, tuple(marks), alt).picture(title, alt)
 
 
 def cache_figure(weight_bytes, bytes_per_token, device_bytes, most_tokens=18_000):

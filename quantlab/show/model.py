@@ -152,29 +152,19 @@ def cost_figure(results, title):
         label = key[0] if key[0] in FIXED else f"{key[0]}, {shared}"
         bits = [r.bits for r in line]
         if key[0] != "16 bits":
-            left.plot(bits, [height(r) for r in line], **style_of_line)
+            left.plot(bits, [max(r.divergence, LOWEST) for r in line], **style_of_line)
         right.plot(bits, [r.facts for r in line], label=label, **style_of_line)
     for axes, ticks in ((left, (2, 3, 4, 6, 8)), (right, (2, 3, 4, 6, 8, 16))):
-        bits_axis(axes, ticks)
+        axes.set_xscale("log", base=2)  # each doubling the same distance
+        axes.set_xticks(ticks, list(map(str, ticks)))
+        axes.minorticks_off()
+        axes.set_xlabel("bits per weight, scales included")
         axes.grid(axis="y", lw=0.8)
     fig.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     said = "; ".join(
         f"{r.setting}: {r.bits:.2f} bits, {r.divergence:.4f}, {r.facts} facts" for r in results
     )
     return style.picture(fig, alt=f"{title}. Divergence and facts right of 256. {said}.")
-
-
-def height(result):
-    """Return the divergence at which a `Result` is drawn."""
-    return max(result.divergence, LOWEST)
-
-
-def bits_axis(axes, ticks):
-    """Make the horizontal axis one of bits per weight, each doubling the same distance."""
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, list(map(str, ticks)))
-    axes.minorticks_off()
-    axes.set_xlabel("bits per weight, scales included")
 
 
 def _lines(results):

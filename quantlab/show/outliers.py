@@ -1,6 +1,5 @@
 """Outliers: the ruler they stretch, columns in 8 and in 16 bits, and what that costs."""
 
-import matplotlib
 import numpy as np
 
 from quantlab import errors
@@ -14,8 +13,8 @@ from quantlab.experiments.separation import (  # noqa: F401, what notebooks call
     sample,
 )
 from quantlab.outliers import outlier_columns
-from quantlab.show import drawing, html, matrix, style
-from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text
+from quantlab.show import drawing, grid, html, matrix, style
+from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, round_numbers
 
 DECADES = (1, 10, 100, 1000)
 LOWEST, HIGHEST = 0.5, 3000  # the axis of magnitudes, the same in every picture
@@ -25,48 +24,32 @@ FEW = 8  # columns up to which each is named
 # Figures.
 
 
-@matplotlib.rc_context(style.RC)
 def rulers(rows, high, title, alt=None):
     """Return a picture of one ruler below the other: the marks from 0 to `high`, and who is where.
 
     rows: a dict of name -> values that share a scale; those up to `high` are drawn. title: the
     message. alt: what a screen reader says; None is the title and every code.
     """
-    fig, axes = style.figure(style.WIDEST, 75 + 115 * len(rows), title=title, flat=True)
-    axes.set(xlim=(-0.06 * high, high), ylim=(-0.35, len(rows) - 0.1), xlabel="value")
-    said = []
-    for level, (name, values) in enumerate(reversed(rows.items())):
+    marks, said, floor, scale = [], [], 0, Scale(0, high, 40, 735)
+    for name, values in rows.items():
         q = quantize_absmax(values)
-        said.insert(0, _said_of_a_ruler(name, q))
-        _ruler(axes, level, name, np.asarray(values, float), q, high)
-    return style.picture(fig, alt or f"{title}. {' '.join(said)}")
+        said.append(_said_of_a_ruler(name, q))
+        step = float(q.scale.item())
+        drawn = 1 + min(int(high / step + 1e-9), 2 ** (q.bits - 1) - 1)  # the mark at 0 is one
+        many = f"{drawn} mark{'' if drawn == 1 else 's'}"
+        words = f"{name}: step {step:.3g}, {many} from 0 to {high:g}"
+        marks.append(Text(8, floor + 12, words))
+        row, floor = grid.lowered(grid.ruler(values, q, scale, named=False), floor + 38)
+        marks += row
+        floor += 14
+    marks += drawing.across(scale, floor + 8, drawing.ticks(round_numbers(0, high)), "value")
+    alt = alt or f"{title}. {' '.join(said)}"
+    return Drawing(style.WIDEST, floor + 60, tuple(marks), alt).picture(title, alt)
 
 
 def _said_of_a_ruler(name, q):
     codes = ", ".join(str(code) for code in q.codes)
     return f"{name}: step {float(q.scale):.3g}, codes {codes}."
-
-
-def _ruler(axes, level, name, values, q, high):
-    step = float(q.scale)
-    marks = np.arange(0, high + 1e-9, step)
-    axes.plot([0, high], [level, level], color=style.LINE, lw=1.5)
-    axes.vlines(marks, level - 0.1, level + 0.1, color=style.INK, lw=1 if step < 0.3 else 2)
-    many = f"{len(marks)} mark{'' if len(marks) == 1 else 's'}"
-    words = f"{name}: step {step:.3g}, {many} from 0 to {high:g}"
-    axes.text(-0.05 * high, level + 0.76, words, va="center", fontsize=12)
-    seen = np.argsort(values)[: (values <= high).sum()]
-    places = values[seen]
-    for value, landed, following in zip(
-        places, q.dequantize()[seen], [*places[1:], np.inf], strict=True
-    ):
-        axes.plot([value], [level + 0.42], "o", color=style.INK, ms=7)
-        left = following - value < 0.08 * high  # no room for its number on the right
-        side = {"ha": "right" if left else "left", "va": "center", "fontsize": 12}
-        shift = -0.012 * high if left else 0.012 * high
-        axes.text(value + shift, level + 0.52, f"{value:g}", **side)
-        arrow = {"arrowstyle": "-|>", "color": style.ERROR, "lw": 2, "shrinkA": 4, "shrinkB": 0}
-        axes.annotate("", (landed, level + 0.1), (value, level + 0.42), arrowprops=arrow)
 
 
 def split(x, w, threshold, title, alt=None):

@@ -29,6 +29,7 @@ ROLES = {
 PIXELS_PER_INCH = 96  # CSS: 12 pt are 16 px, whatever the screen
 WIDEST = 760  # px: a notebook column, and a slide
 SMALLEST_TEXT = 12  # pt at the size shown
+TITLE = 11.5  # px of a letter of a title, on average
 
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
@@ -90,7 +91,7 @@ def figure(width=720, height=300, rows=1, columns=1, title="", flat=False, **sub
 def headline(fig, title):
     """Put `title` above `fig`, in as many lines as it takes."""
     if title:
-        lines = textwrap.fill(title, int(fig.get_figwidth() * PIXELS_PER_INCH // 11))
+        lines = textwrap.fill(title, int(fig.get_figwidth() * PIXELS_PER_INCH / TITLE))
         fig.suptitle(lines, x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
 
 

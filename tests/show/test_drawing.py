@@ -77,6 +77,13 @@ def test_a_shade_is_of_the_fill_alone(monkeypatch):
     assert (box.get_facecolor()[3], box.get_edgecolor()[3]) == (0.25, 1)
 
 
+def test_an_arrow_points_on_from_its_line_in_both(monkeypatch):
+    one = Drawing(90, 90, (Line(((10, 10), (10, 50)), arrow=True),), "An arrow")
+    head = [[10, 55], [15, 45], [5, 45]]
+    assert 'points="10,55 15,45 5,45"' in one.svg()
+    assert drawn(one, monkeypatch).patches[0].get_xy()[:3].tolist() == head
+
+
 def test_a_long_title_is_broken_above_the_drawing(monkeypatch):
     axes = drawn(SHOWN, monkeypatch, "A title of many words " * 5)
     lines = [t.get_position()[1] for t in axes.texts if t.get_position()[1] < 0]
