@@ -142,7 +142,7 @@ def test_the_explorers_of_the_notebooks_are_those_that_modules_list():
 def test_a_notebook_is_run_for_an_explorer_that_needs_it_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(explorers, "CACHE", tmp_path)
     book = notebook(
-        "from quantlab import show\nimport ipywidgets\nsign = 'minus'",
+        "from quantlab import show\nimport ipywidgets\nsign, _ = 'minus', 7",
         "words = {False: 'plus', True: sign}\n"
         "show.Explorer({'on': ipywidgets.Checkbox()}, lambda on: words[on], 'Signs')",
         "sign = 'changed later'",

@@ -126,10 +126,11 @@ def _printed(cell):
 
 
 _TOOLS = str(Path(run_notebooks.__file__).resolve().parent)
+# _oh: what the cells before have shown. Not _, which a notebook may use for a name of its own.
 _RECORD = """import json as _json, sys as _sys
 _sys.path.insert(0, {tools!r})
 from web import explorers as _explorers
-print(_json.dumps(_explorers.content(_, {tips!r})))
+print(_json.dumps(_explorers.content(_oh[max(_oh)], {tips!r})))
 """
 
 
