@@ -270,12 +270,12 @@ def describe(found, number):
     )
 
 
-def face(step, example, bits, damping):
+def render(step, example, bits, damping):
     """Return one step as SVG text. step: from 0. The others as for `walk`."""
     return draw(walk(example, bits, damping), step).svg()
 
 
-def still(step=2, example="correlated inputs", bits=3, damping=0.01):
+def snapshot(step=2, example="correlated inputs", bits=3, damping=0.01):
     """Return one step as a picture. step: from 0. The others as for `walk`."""
     found = walk(example, bits, damping)
     title = f"{example}, {bits} bits, damping {damping}"
@@ -300,7 +300,7 @@ def explorer():
     """Return the explorer that goes through an example of `EXAMPLES` step by step."""
     example = control(widgets.Dropdown, "example", options=list(EXAMPLES))
     stepper = Stepper(len(W))
-    stepper.slider.readout = False  # it counts from 0, and the face says which step it is
+    stepper.slider.readout = False  # it counts from 0, and the drawing says which step it is
 
     def fit(change):
         # Before the explorer draws: an example with fewer rows has fewer steps.
@@ -321,9 +321,9 @@ def explorer():
             ),
             "step": stepper,
         },
-        face,
+        render,
         title="GPTQ, row by row",
-        static=still(),
+        static=snapshot(),
         height=HEIGHT,
     )
 

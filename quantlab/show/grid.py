@@ -186,7 +186,7 @@ def summary(found):
     ]
 
 
-def face(bits, axis, method):
+def render(bits, axis, method):
     """Return one setting of the explorer as HTML."""
     found = explore(bits, axis, method)
     return (
@@ -195,7 +195,7 @@ def face(bits, axis, method):
     )
 
 
-def still(bits=8, axis="per row of X, per column of W", method="absmax"):
+def snapshot(bits=8, axis="per row of X, per column of W", method="absmax"):
     """Return one setting of the explorer as a picture."""
     found = explore(bits, axis, method)
     said = dict(summary(found))
@@ -216,9 +216,9 @@ def explorer():
             ),
             "method": control(widgets.ToggleButtons, "method", options=list(METHODS)),
         },
-        face,
+        render,
         title="The article's product at any width, scale and method",
-        static=still(),
+        static=snapshot(),
         height=200,
     )
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab.show import gptq, gptq_stepper
+from quantlab.show import gptq_figures as figures
+from quantlab.show import gptq_stepper
 
 SETTINGS = [
     (name, bits, damping)
@@ -28,7 +29,7 @@ def steps_of(example, bits, damping):
 
 def shown(step, example, bits, damping):
     """The texts of a face that carry a number, by what they show."""
-    face = gptq_stepper.face(step, example, bits, damping)
+    face = gptq_stepper.render(step, example, bits, damping)
     return dict(re.findall(r'data-key="([^"]+)">([^<]*)<', face))
 
 
@@ -159,7 +160,7 @@ def test_nothing_moves_from_step_to_step(example):
             if isinstance(mark, gptq_stepper.Text) and mark.key:
                 assert places.setdefault(mark.key, (mark.x, mark.y)) == (mark.x, mark.y)
     sizes = {
-        re.search(r'viewBox="([^"]+)"', gptq_stepper.face(i, example, 3, 0.01))[1]
+        re.search(r'viewBox="([^"]+)"', gptq_stepper.render(i, example, 3, 0.01))[1]
         for i in range(len(found.steps))
     }
     assert sizes == {f"0 0 {gptq_stepper.WIDTH} {gptq_stepper.HEIGHT}"}
@@ -205,7 +206,7 @@ def test_the_buttons_walk_through_the_steps():
     for name in ("Next", "Next", "Back", "Next", "First", "Back"):
         stepper.buttons[name].click()
         seen.append(stepper.value)
-        assert explorer.html.value == gptq_stepper.face(**explorer.settings)
+        assert explorer.html.value == gptq_stepper.render(**explorer.settings)
     assert seen == [1, 2, 1, 2, 0, 0]
 
 
@@ -227,11 +228,11 @@ def test_no_setting_of_the_explorer_ends_in_an_error():
 def test_a_setting_that_is_not_served_is_named(setting, says):
     good = {"step": 0, "example": "correlated inputs", "bits": 3, "damping": 0.01}
     with pytest.raises(ValueError, match=says):
-        gptq_stepper.face(**(good | setting))
+        gptq_stepper.render(**(good | setting))
 
 
 def test_the_still_says_the_step_and_both_layer_errors_and_is_the_same_each_time():
-    first, second = gptq_stepper.still(), gptq_stepper.still()
+    first, second = gptq_stepper.snapshot(), gptq_stepper.snapshot()
     assert first.data == second.data
     assert "Step 3 of 6" in first.alt and "GPTQ 0.004782, round to nearest 0.05553" in first.alt
 
@@ -254,53 +255,53 @@ def test_the_best_answer_is_the_lowest_point_and_the_inverses_share(h):
     h = np.array(h)
     changes = np.stack([np.full_like(answers, 0.3), -answers])
     lowest = answers[np.argmin(np.einsum("ia,ij,ja->a", changes, h, changes))]
-    best, inverse = gptq.best_answer(h, 0.3), np.linalg.inv(h)
+    best, inverse = figures.best_answer(h, 0.3), np.linalg.inv(h)
     assert best == pytest.approx(-0.3 * inverse[0, 1] / inverse[0, 0], rel=1e-12)
     assert abs(best - lowest) <= 1e-4 / 2 + 1e-12  # half the distance of two tries
 
 
 def test_the_answer_needs_two_inputs():
     with pytest.raises(ValueError, match=r"two inputs, \(2, 2\), got \(3, 3\)"):
-        gptq.best_answer(np.eye(3), 0.3)
+        figures.best_answer(np.eye(3), 0.3)
 
 
 def test_the_valley_says_both_layer_errors():
-    alt = gptq.answer_curve([[2.18, 2.0], [2.0, 2.18]], 0.3, "A valley with a floor").alt
+    alt = figures.answer_curve([[2.18, 2.0], [2.0, 2.18]], 0.3, "A valley with a floor").alt
     assert "nothing gives 0.0981, adding 0.2752 gives 0.0155" in alt
 
 
 def test_the_totals_say_where_they_end():
     lost = {"one": np.array([0.25, 0.5]), "two": np.array([0.25, -0.5])}
-    assert "one +0.75, two -0.25" in gptq.running_totals(lost, "Two totals").alt
+    assert "one +0.75, two -0.25" in figures.running_totals(lost, "Two totals").alt
 
 
 def test_the_damping_curves_say_the_best_damping():
     left = {"seen": [0.1, 0.2], "new": [0.9, 0.4]}
-    alt = gptq.damping_curves([0.01, 1], left, "Two curves").alt
+    alt = figures.damping_curves([0.01, 1], left, "Two curves").alt
     assert "seen: least at damping 0.01, 10%; new: least at damping 1, 40%" in alt
 
 
 def test_the_moved_weights_say_how_many_moved_far():
     changes = {"near": np.array([0.1, -0.4]), "far": np.array([0.1, -0.6])}
-    alt = gptq.weight_changes(changes, "Two outlines").alt
+    alt = figures.weight_changes(changes, "Two outlines").alt
     assert "near: 0% moved by more than half a step; far: 50% moved" in alt
 
 
 def test_a_tie_that_a_rounding_put_beyond_half_a_step_is_drawn_within():
     ties = np.array([0.5, -0.5, 0.5, -0.5], dtype=np.float32) * np.float32(1 + 2**-22)
     within = {"ties": np.array([0.49, -0.49, 0.49, -0.49])}
-    drawn = gptq.weight_changes({"ties": ties}, "All of them ties")
+    drawn = figures.weight_changes({"ties": ties}, "All of them ties")
     assert np.abs(ties).max() > 0.5 and "ties: 0% moved" in drawn.alt
-    assert drawn.data == gptq.weight_changes(within, "All of them ties").data
+    assert drawn.data == figures.weight_changes(within, "All of them ties").data
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: gptq.answer_curve([[2.0, 1.0], [1.0, 2.0]], 0.3, "A valley with a floor"),
-        lambda: gptq.running_totals({"one": np.array([0.25, 0.5])}, "One total only"),
-        lambda: gptq.damping_curves([0.01, 1], {"new": [0.9, 0.4]}, "One curve only"),
-        lambda: gptq.weight_changes({"near": np.array([0.1, -0.4])}, "One outline only"),
+        lambda: figures.answer_curve([[2.0, 1.0], [1.0, 2.0]], 0.3, "A valley with a floor"),
+        lambda: figures.running_totals({"one": np.array([0.25, 0.5])}, "One total only"),
+        lambda: figures.damping_curves([0.01, 1], {"new": [0.9, 0.4]}, "One curve only"),
+        lambda: figures.weight_changes({"near": np.array([0.1, -0.4])}, "One outline only"),
     ],
 )
 def test_a_figure_is_the_same_each_time_and_fits_a_column(draw):

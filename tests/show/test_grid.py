@@ -17,7 +17,7 @@ def test_the_face_shows_the_codes_and_the_product_that_the_ground_floor_computes
     quantize = {"absmax": ql.quantize_absmax, "zero-point": ql.quantize_zero_point}[method]
     x_axis, w_axis = grid.SHARING[axis]
     x, w = quantize(X, bits, x_axis), quantize(W, bits, w_axis)
-    shown = grid.face(bits, axis, method)
+    shown = grid.render(bits, axis, method)
     product = x.dequantize() @ w.dequantize()
     for values, decimals in ((x.codes, None), (x.dequantize(), 3), (product, 2)):
         for text in np.ravel(matrix.texts(values, decimals)):
@@ -58,7 +58,7 @@ def test_moving_each_control_changes_what_is_shown():
     seen = [explorer.html.value]
     for change in ({"bits": 3}, {"axis": "one scale for all"}, {"method": "zero-point"}):
         seen.append(explorer.set(**change))
-    assert len(set(seen)) == 4 and seen[-1] == grid.face(3, "one scale for all", "zero-point")
+    assert len(set(seen)) == 4 and seen[-1] == grid.render(3, "one scale for all", "zero-point")
 
 
 def test_no_setting_of_the_explorer_ends_in_an_error():

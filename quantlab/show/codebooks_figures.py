@@ -1,7 +1,7 @@
 """Notebook 08: sixteen values as figures, and an explorer with one weight to drag.
 
-Settings become an `Exploration` (`explore`), that becomes HTML (`face`) or a picture (`still`), and
-`explorer` wires them to controls. All codes come from `quantlab.codebooks`.
+Settings become an `Exploration` (`explore`), that becomes HTML (`render`) or a picture
+(`snapshot`), and `explorer` wires them to controls. All codes come from `quantlab.codebooks`.
 """
 
 from dataclasses import dataclass
@@ -231,7 +231,7 @@ def facts(found):
     ]
 
 
-def face(found):
+def render(found):
     """Return the HTML of an `Exploration`: its block, its histogram, its numbers."""
     rows = [(name, _pointed(number), unit) for name, number, unit in facts(found)]
     return draw(found).svg() + html.table(rows, row_names=True, widths=(400, 80, 80))
@@ -308,7 +308,7 @@ def _pointed(number):
 
 
 class DragFace(anywidget.AnyWidget):
-    """A face in which one thing can be dragged sideways.
+    """A page in which one thing can be dragged sideways.
 
     value: its HTML, as of ``ipywidgets.HTML``. position: where the thing that carries ``data-drag``
     was dragged to, in the units that its other data attributes say (static/drag.js).
@@ -320,7 +320,7 @@ class DragFace(anywidget.AnyWidget):
 
 
 class _Draggable(Explorer):
-    """An `Explorer` whose control `outlier` is also moved by dragging on the face."""
+    """An `Explorer` whose control `outlier` is also moved by dragging on the drawing."""
 
     def _assemble(self):
         slider = self.controls["outlier"]
@@ -350,14 +350,14 @@ def explorer(weights):
     first = {name: control.value for name, control in controls.items()}
     return _Draggable(
         controls,
-        lambda **settings: face(explore(weights, **settings)),
+        lambda **settings: render(explore(weights, **settings)),
         title="Drag one weight and watch its block",
-        static=still(explore(weights, **first)),
+        static=snapshot(explore(weights, **first)),
         height=HEIGHT + 140,
     )
 
 
-def still(found):
+def snapshot(found):
     """Return an `Exploration` as a picture."""
     title = (
         f"One weight of {found.outlier:g} typical sizes: its {found.block_size - 1} "

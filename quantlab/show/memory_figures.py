@@ -1,7 +1,7 @@
 """Notebook 00: how much memory weights take, as figures and as a calculator to play with.
 
-Settings become a `Footprint` (`footprint`), a `Footprint` becomes HTML (`face`) or a picture
-(`still`), and `calculator` wires them to controls. All numbers come from `quantlab.memory`.
+Settings become a `Footprint` (`footprint`), a `Footprint` becomes HTML (`render`) or a picture
+(`snapshot`), and `calculator` wires them to controls. All numbers come from `quantlab.memory`.
 """
 
 from dataclasses import dataclass
@@ -215,9 +215,9 @@ def calculator(billions=BLOOM, format="NF4", block_size=64, double_quant=False, 
     first = {name: control.value for name, control in controls.items()}
     return Explorer(
         controls,
-        lambda **settings: face(footprint(**settings)),
+        lambda **settings: render(footprint(**settings)),
         title="How much memory do the weights take?",
-        static=still(footprint(**first)),
+        static=snapshot(footprint(**first)),
         height=400,
     )
 
@@ -228,7 +228,7 @@ def sentence(answer):
     return f"{count} weights in {answer.format} take {size}: {_devices(answer)}."
 
 
-def face(answer):
+def render(answer):
     """Return the HTML of the calculator for a `Footprint`."""
     heading = html.span(sentence(answer), bold=True)
     drawings = named((_bits(answer), _boxes(answer)))
@@ -239,7 +239,7 @@ def face(answer):
     )
 
 
-def still(answer):
+def snapshot(answer):
     """Return the calculator's answer as a picture, for readers without a kernel."""
     seen = (_bits(answer), _boxes(answer))
     words = " ".join(f"{one}." for one in (sentence(answer)[:-1], *(d.label for d in seen)))

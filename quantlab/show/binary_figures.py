@@ -1,6 +1,6 @@
 """Notebooks 01 and 02: numbers in base two, worked out one pencil step at a time.
 
-`division_face` and `doubling_face` turn a number and a step into HTML; `division_explorer` and
+`render_division` and `render_doubling` turn a number and a step into HTML; `division_explorer` and
 `doubling_explorer` wire them to controls. The pictures are for readers without a kernel. Every
 digit comes from `quantlab.binary`.
 """
@@ -24,7 +24,7 @@ DOUBLINGS = 24  # what the doubling explorer shows: enough for 0.23 to repeat
 # ------------------------------------------------------------------------ repeated division
 
 
-def division_face(number, step):
+def render_division(number, step):
     """Return the first `step` halvings of a whole number as HTML, and the digits they gave.
 
     Steps beyond the last change nothing. Source: Knuth, The Art of Computer Programming 2, 4.4.
@@ -58,7 +58,7 @@ def division_explorer(number=2023):
     entry.observe(fit, names="value")
     return Explorer(
         {"number": entry, "step": stepper},
-        division_face,
+        render_division,
         title="Repeated division, step by step",
         static=division_picture(number),
         height=ROW * (len(binary.halve(number)) + 4),
@@ -83,7 +83,7 @@ def _halvings(steps):
 # ------------------------------------------------------------------------ repeated doubling
 
 
-def doubling_face(fraction, step):
+def render_doubling(fraction, step):
     """Return the first `step` doublings of a fraction as HTML, and what its digits are worth.
 
     fraction: 0 to below 1, taken at its word: 0.23 is 23/100. Where a rest comes back, it says so.
@@ -133,7 +133,7 @@ def doubling_explorer(fraction=0.23):
     )
     return Explorer(
         {"fraction": entry, "step": Stepper(DOUBLINGS + 1)},
-        doubling_face,
+        render_doubling,
         title="Repeated doubling, step by step",
         static=doubling_picture(fraction),
         height=ROW * (DOUBLINGS // 2 + 4),
