@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab import show
+from quantlab.experiments.four_bits import INT4
 
 CELL = """
 import numpy as np
@@ -18,7 +18,7 @@ PLACE = WEIGHTS.size // 2
 
 
 @pytest.fixture
-def render(lab):
+def face(lab):
     one = lab(viewport={"width": 1280, "height": 1600})
     one.write(CELL)
     one.run_all()
@@ -104,6 +104,6 @@ def test_it_is_moved_by_dragging_and_by_its_controls_and_shows_quantlabs_numbers
 
     face.choose("int4")
     face.wait()
-    assert face.numbers() == expected(11.5, show.codebooks_figures.INT4, 256, True)
+    assert face.numbers() == expected(11.5, INT4, 256, True)
     assert len(face.heights) == 1  # the page below never jumped
     assert face.lab.errors() == [] and face.lab.stderr() == []

@@ -9,21 +9,19 @@ import numpy as np
 import pytest
 
 import quantlab as ql
+from quantlab.experiments.walk import DAMPINGS, EXAMPLES, walk
 from quantlab.show import gptq_figures as figures
 from quantlab.show import gptq_stepper
 
 SETTINGS = [
-    (name, bits, damping)
-    for name in gptq_stepper.EXAMPLES
-    for bits in range(2, 9)
-    for damping in gptq_stepper.DAMPINGS
+    (name, bits, damping) for name in EXAMPLES for bits in range(2, 9) for damping in DAMPINGS
 ]
 every_setting = pytest.mark.parametrize("example, bits, damping", SETTINGS)
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "06_gptq.ipynb"
 
 
 def steps_of(example, bits, damping):
-    x, w = gptq_stepper.EXAMPLES[example]
+    x, w = EXAMPLES[example]
     return list(ql.gptq_steps(w, ql.hessian(x), bits=bits, damping=damping))
 
 
@@ -49,7 +47,7 @@ def digits(text):
 
 @every_setting
 def test_every_step_shows_the_numbers_of_gptq_steps(example, bits, damping):
-    w = gptq_stepper.EXAMPLES[example][1]
+    w = EXAMPLES[example][1]
     scale, before = ql.quantize_absmax(w, bits, axis=0).scale[0], w
     for i, step in enumerate(steps_of(example, bits, damping)):
         texts = shown(i, example, bits, damping)
@@ -71,7 +69,7 @@ def test_every_step_shows_the_numbers_of_gptq_steps(example, bits, damping):
         before = step.after
 
 
-@pytest.mark.parametrize("example", gptq_stepper.EXAMPLES)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_codes_stay_once_their_row_is_done(example):
     steps = steps_of(example, 3, 0.01)
     for i in range(len(steps)):
@@ -85,7 +83,7 @@ def test_codes_stay_once_their_row_is_done(example):
 
 @every_setting
 def test_the_layer_errors_end_at_those_of_the_two_quantizers(example, bits, damping):
-    x, w = gptq_stepper.EXAMPLES[example]
+    x, w = EXAMPLES[example]
     texts = shown(len(w) - 1, example, bits, damping)
     for key, q in (
         ("error-gptq", ql.quantize_gptq(w, ql.hessian(x), bits, damping=damping)),
@@ -95,8 +93,8 @@ def test_the_layer_errors_end_at_those_of_the_two_quantizers(example, bits, damp
 
 
 def test_the_layer_errors_on_the_way_are_those_of_the_rows_done_so_far():
-    x, w = gptq_stepper.EXAMPLES["correlated inputs"]
-    found = gptq_stepper.walk("correlated inputs", 3, 0.01)
+    x, w = EXAMPLES["correlated inputs"]
+    found = walk("correlated inputs", 3, 0.01)
     nearest = ql.quantize_absmax(w, 3, axis=0).dequantize()
     for i, step in enumerate(found.steps):
         rounded = np.vstack([nearest[: i + 1], w[i + 1 :]])
@@ -105,7 +103,7 @@ def test_the_layer_errors_on_the_way_are_those_of_the_rows_done_so_far():
 
 
 def test_the_codes_that_are_not_the_nearest_are_framed_and_counted():
-    found = gptq_stepper.walk("correlated inputs", 3, 0.01)
+    found = walk("correlated inputs", 3, 0.01)
     framed = {2: [(2, 0), (2, 1)], 3: [(2, 0), (2, 1), (3, 0)]}
     framed |= {4: framed[3], 5: framed[3]}
     for i in range(6):
@@ -150,10 +148,10 @@ def test_digits_stand_under_each_other():
 # ---------------------------------------------------------------------------- where it stands
 
 
-@pytest.mark.parametrize("example", gptq_stepper.EXAMPLES)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_nothing_moves_from_step_to_step(example):
     """Same size, and a number that stays on the page stays at its place."""
-    found = gptq_stepper.walk(example, 3, 0.01)
+    found = walk(example, 3, 0.01)
     places = {}
     for i in range(len(found.steps)):
         for mark in gptq_stepper.draw(found, i).marks:
@@ -169,7 +167,7 @@ def test_nothing_moves_from_step_to_step(example):
 @every_setting
 def test_no_text_reaches_over_an_edge_or_into_its_neighbour(example, bits, damping):
     """A digit is 10.2 px wide, a sign 13.4 (DejaVu Sans, the widest font of them all)."""
-    found = gptq_stepper.walk(example, bits, damping)
+    found = walk(example, bits, damping)
     for i in range(len(found.steps)):
         spans = {}
         for mark in gptq_stepper.draw(found, i).marks:
@@ -242,7 +240,7 @@ def test_the_correlated_example_is_the_one_that_the_notebook_builds():
     names = {"np": np}
     for id in ("small", "inputs"):
         exec(cells[id], names)
-    x, w = gptq_stepper.EXAMPLES["correlated inputs"]
+    x, w = EXAMPLES["correlated inputs"]
     assert np.array_equal(names["X"], x) and np.array_equal(names["W"], w)
 
 
