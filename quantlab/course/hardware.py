@@ -30,7 +30,8 @@ class Machine:
     torch: bool = True
 
     def __str__(self):
-        return f"{self._cores_in_words()}, {_size(self.memory_bytes)} of memory, {self._gpu_in_words()}"
+        memory = f"{_size(self.memory_bytes)} of memory"
+        return f"{self._cores_in_words()}, {memory}, {self._gpu_in_words()}"
 
     @property
     def name(self):

@@ -32,9 +32,10 @@ _EVERY_SLIDE = """async (READABLE) => {
     const words = document.createTreeWalker(slide, NodeFilter.SHOW_TEXT), small = [];
     for (let node = words.nextNode(); node; node = words.nextNode()) {
       const holder = node.parentElement;
-      if (!node.textContent.trim() || holder.closest(".explorer, .katex, aside, [hidden]")) continue;
+      const word = node.textContent.trim().slice(0, 40);
+      if (!word || holder.closest(".explorer, .katex, aside, [hidden]")) continue;
       const size = parseFloat(getComputedStyle(holder).fontSize) * holder.currentCSSZoom;
-      if (size < READABLE) small.push(`${size.toFixed(1)} px: ${node.textContent.trim().slice(0, 40)}`);
+      if (size < READABLE) small.push(`${size.toFixed(1)} px: ${word}`);
     }
     found.push({
       small,
