@@ -16,11 +16,11 @@ const pretty = (text) => text.replace(/^-/, MINUS).replace(/^(.?)infinity$/, "$1
 
 // ---------------------------------------------------------------- small helpers
 
-/** An element of "tag.class". */
+/** An element; its name may have classes, "tr.one.two". */
 function make(name, attributes = {}, ...children) {
-  const [tag, css] = name.split(".");
+  const [tag, ...classes] = name.split(".");
   const node = document.createElement(tag);
-  if (css) node.className = css;
+  if (classes.length) node.className = classes.join(" ");
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   node.append(...children);
   return node;
@@ -288,7 +288,7 @@ function buildStrip(node, format) {
     }
     const name = field === "digit" ? "digits" : field;
     const label = `${name}, ${length} bit${length > 1 ? "s" : ""}`;
-    return make("div", { class: `ql-field ql-${field}`, role: "group", "aria-label": label },
+    return make(`div.ql-field.ql-${field}`, { role: "group", "aria-label": label },
       make("span.ql-field-name", {}, length > 3 ? `${name} · ${length}` : name), cells);
   }));
   node.setAttribute("aria-label", `the ${width(format)} bits of ${format.name}`);
@@ -421,15 +421,15 @@ function kindText({ format, code }) {
 
 function errorMarkup(state) {
   const { format, value, target, text } = state;
-  const asked = escaped(pretty(inBox(state)));
+  const [asked, name] = [pretty(inBox(state)), format.name].map(escaped);
   if (value.kind !== "finite" || target.kind !== "finite") {
     if (value.kind === target.kind) return "";
     const became = value.kind === "finite"
       ? pretty(shortText(value, 10).text) : `${value.kind === "nan" ? "NaN" : "infinity"}: too large`;
-    return `<b>Error</b> ${asked} becomes ${became} in ${escaped(format.name)}.`;
+    return `<b>Error</b> ${asked} becomes ${became} in ${name}.`;
   }
   const difference = subtract(value, target);
-  if (difference.num === 0n) return `<i>No error.</i> ${asked} is exactly a value of ${escaped(format.name)}.`;
+  if (difference.num === 0n) return `<i>No error.</i> ${asked} is exactly a value of ${name}.`;
   const { text: size, exact } = shortText(difference, 6);
   const relative = target.num === 0n ? "" : ` (${percent(divide(difference, target))})`;
   const about = text.length > 26 ? "≈ " : "";
@@ -472,7 +472,7 @@ function floatWords({ format, code, value }) {
   const sum = `${lead} + ${mantissa}/${size}`;
   const cards = [
     ["sign", sign, `means ${sign ? MINUS : "+"}`],
-    ["exponent", exponent ? exponent : "0, read 1",
+    ["exponent", exponent || "0, read 1",
       isSpecial ? "all ones" : `${difference} = ${pretty(String(power))}`],
     ["mantissa", mantissa, isSpecial ? (mantissa ? "is not 0" : "is 0") : sum],
   ];
@@ -628,7 +628,7 @@ function formatRow(format, act) {
   button.addEventListener("click", () => act.setFormat(format));
   const [value, error] = [make("td.ql-figure"), make("td.ql-figure")];
   // The digits have their field's colour under them, and spaces between a float's fields.
-  const spans = fieldDigits(format, 0n).map(([field]) => make("span", { class: `ql-part ql-${field}` }));
+  const spans = fieldDigits(format, 0n).map(([field]) => make(`span.ql-part.ql-${field}`));
   const between = format.kind === "float" ? " " : "";
   const bits = make("td.ql-digits", {}, ...spans.flatMap((span, i) => (i ? [between, span] : [span])));
   const node = make("tr", {}, make("th", { scope: "row" }, button), value, error, bits);
@@ -647,7 +647,8 @@ function formatRow(format, act) {
 }
 
 function rowError(value, target) {
-  if (value.kind !== "finite" || target.kind !== "finite") return value.kind === target.kind ? "" : "too large";
+  if (value.kind !== target.kind) return "too large";
+  if (value.kind !== "finite") return "";
   const difference = subtract(value, target);
   return difference.num === 0n ? "exact" : signedText(shortText(difference, 3).text);
 }
@@ -662,25 +663,6 @@ function liveRegion() {
     show(state) {
       const error = errorMarkup(state).replace(/<[^>]*>/g, "");
       setText(node, `${pretty(shortText(state.value, 12).text)} in ${state.format.name}. ${error}`);
-    },
-  };
-}
-
-/** A fast drag changes many bits between two frames: thirteen rows need not follow each of them. */
-function oncePerFrame(piece) {
-  let latest = null;
-  let waiting = false;
-  const draw = () => {
-    waiting = false;
-    piece.show(latest);
-  };
-  return {
-    node: piece.node,
-    show(state) {
-      const first = latest === null;
-      latest = state;
-      if (first) piece.show(state);
-      else if (!waiting) waiting = Boolean(requestAnimationFrame(draw));
     },
   };
 }
@@ -710,8 +692,9 @@ function render({ model, el }) {
     /** Take what was typed; returns null, or what is wrong with it. */
     type: (text) => {
       try {
-        const { number, code } = parse(text, state.format);
-        change(number ? fromNumber(state.format, text.trim(), number) : fromCode(state.format, code), "typed");
+        const { format } = state;
+        const { number, code } = parse(text, format);
+        change(number ? fromNumber(format, text.trim(), number) : fromCode(format, code), "typed");
         return null;
       } catch (problem) {
         if (problem instanceof RangeError) return problem.message;
@@ -719,14 +702,23 @@ function render({ model, el }) {
       }
     },
   };
+  const table = otherFormats(formats, act);
   const parts = [formatBar(formats, act), numberBox(act), bitStrip(act), valueBox(), explanation(),
-    numberLine(), oncePerFrame(otherFormats(formats, act)), liveRegion()];
-  const show = (source) => parts.forEach((piece) => piece.show(state, source));
+    numberLine(), liveRegion()];
+  let frame = 0;
+  const show = (source) => {
+    parts.forEach((piece) => piece.show(state, source));
+    // A fast drag changes many bits between two frames: thirteen rows need not follow each of them.
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(() => table.show(state));
+  };
   // Lumino, below JupyterLab, would take arrow keys and digits for notebook commands.
   const root = make("div.ql-bits", {
     role: "region", "aria-label": "bit explorer", "data-lm-suppress-shortcuts": "true",
   }, ...parts.map((piece) => piece.node));
+  parts.at(-1).node.before(table.node);
   show("model");
+  table.show(state);
   el.append(root);
 
   const follow = () => {
