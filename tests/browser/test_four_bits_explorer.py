@@ -18,7 +18,7 @@ PLACE = WEIGHTS.size // 2
 
 
 @pytest.fixture
-def render(lab):
+def face(lab):
     one = lab(viewport={"width": 1280, "height": 1600})
     one.write(CELL)
     one.run_all()
