@@ -211,7 +211,7 @@ def test_the_pareto_figure_tells_every_point_and_the_frontier(points):
 
 
 def test_a_window_shows_and_tells_only_what_is_in_it(points):
-    alt = comparison.pareto_figure(points, "Four", window=(3.9, 4.9), height=560).alt
+    alt = comparison.pareto_figure(points, "Four", window=(3.7, 4.9), height=560).alt
     assert "absmax, 4 bits" in alt and "absmax, 5 bits" not in alt
 
 
