@@ -86,6 +86,22 @@ SETTINGS = (
 )  # fmt: skip
 
 
+def normal(label, bits, group):
+    """Return (setting, note): what is asked for, as far as the method knows it, and what is not.
+
+    label: of a method. group: weights that share a scale, 0 for all of an output.
+    """
+    group, notes = group or None, []
+    if label not in FIXED:
+        return Setting(label, bits, group), ""
+    if bits != FIXED[label]:
+        notes.append(f"{label} has {FIXED[label]} bits: bits stay there")
+    if group is None and "block_size" in method(label).settings:
+        group = 64
+        notes.append("its scales go with blocks: 64 is taken")
+    return Setting(label, FIXED[label], group), "; ".join(notes)
+
+
 def quantized(model, setting, progress=None):
     """Return `model` quantized as `setting` says. GPTQ works on the zero-point grid.
 
