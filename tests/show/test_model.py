@@ -87,6 +87,23 @@ def test_a_result_has_the_numbers_of_the_model(bench):
     assert result.text == small.generate_text(bench.prompt, 4)
 
 
+def test_a_divergence_is_that_of_the_two_models(bench):
+    setting, stride = Setting("absmax", 4), bench.model.window - 1
+    small = model.quantized(bench.model, setting)
+    expected = lm.measure.window_divergences(small, bench.model, bench.text, stride=stride)
+    assert bench.result(setting).windows == tuple(expected)
+
+
+def test_the_exact_model_reads_the_text_once_for_all_settings(bench):
+    exact, read = bench.model.network, []
+    hook = exact.register_forward_hook(lambda network, *_: read.append(network is exact))
+    bench.result(Setting("absmax", 4))
+    once = sum(read)
+    bench.result(Setting("absmax", 3))
+    hook.remove()
+    assert sum(read) == once > 0
+
+
 def test_the_unquantized_model_counts_as_the_16_bits_of_its_file(bench):
     assert bench.result(Setting("16 bits", 16)).bits == 16
 
