@@ -110,7 +110,7 @@ def test_the_unquantized_model_counts_as_the_16_bits_of_its_file(bench):
 
 def test_a_setting_is_computed_once(bench, monkeypatch):
     calls = []
-    measure = model.measure
+    measure = whole_model.measure
     monkeypatch.setattr(whole_model, "measure", lambda *a: calls.append(a) or measure(*a))
     first = bench.result(Setting("absmax", 5))
     assert bench.result(Setting("absmax", 5)) is first
