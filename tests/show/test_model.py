@@ -89,7 +89,7 @@ def test_a_result_has_the_numbers_of_the_model(bench):
 
 def test_a_divergence_is_that_of_the_two_models(bench):
     setting, stride = Setting("absmax", 4), bench.model.window - 1
-    small = model.quantized(bench.model, setting)
+    small = whole_model.quantized(bench.model, setting)
     expected = lm.measure.window_divergences(small, bench.model, bench.text, stride=stride)
     assert bench.result(setting).windows == tuple(expected)
 
