@@ -111,8 +111,36 @@ def _predictions(models, text, window, stride):
             ids = torch.tensor(batch, device=model.device)
             with torch.inference_mode():
                 logits = model.network(input_ids=ids, use_cache=False).logits[:, -scored - 1 : -1]
+                _check_numbers(model, _broken(logits))
                 chances.append(torch.log_softmax(logits.float(), dim=-1).to(first.device))
         yield torch.tensor(batch, device=first.device)[:, -scored:], chances
+
+
+def _broken(logits):
+    """Return whether some logit is infinite or no number; minus infinity rules a token out."""
+    import torch
+
+    return torch.isnan(logits).any() | torch.isposinf(logits).any()
+
+
+class _Watch:
+    """Notes in passing whether a logit was broken; to ask at each token would stop a GPU."""
+
+    broken = False
+
+    def __call__(self, input_ids, logits):
+        self.broken = _broken(logits) | self.broken
+        return logits
+
+
+def _check_numbers(model, broken):
+    """Raise FloatingPointError if logits were broken."""
+    if broken:
+        dtype = str(model.network.dtype).removeprefix("torch.")
+        why = "fp16 ends at 65504, and a value overflowed: load the model in bf16 or fp32"
+        if dtype != "float16":
+            why = f"its weights, or what {dtype} made of them, are not finite"
+        raise FloatingPointError(f"{model.name or 'the model'} predicts NaN or infinity; {why}")
 
 
 def _windows(tokens, window, stride, begin, at_once=8):
@@ -165,12 +193,12 @@ def encode(tokenizer, text):
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
 
-def layer_cost(layer, stored_bits=None):
+def layer_cost(layer, stored=None):
     """Return (bits, weights) of one linear layer: its codes and scales, or its plain weights."""
     import torch
 
-    if stored_bits is not None:
-        return stored_bits, layer.weight.numel()
+    if stored is not None:
+        return stored.bits_per_value * layer.weight.numel(), layer.weight.numel()
     weights = layer.in_features * layer.out_features
     tensors = [layer.weight.data, *_scales(layer, torch)]
     return 8 * sum(t.nbytes for t in tensors), weights
@@ -214,6 +242,7 @@ def generate(model, ids, new_tokens, exactly=False):
         )
     tokenizer = model.tokenizer
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    watch = _Watch()
     with torch.inference_mode():
         output = model.network.generate(
             input_ids=ids,
@@ -222,7 +251,9 @@ def generate(model, ids, new_tokens, exactly=False):
             min_new_tokens=new_tokens if exactly else None,
             do_sample=False,
             pad_token_id=padding,
+            logits_processor=[watch],
         )
+    _check_numbers(model, watch.broken)
     return output[:, ids.shape[1] :]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import measure
+from . import measure, saving
 
 
 @dataclass(frozen=True, eq=False)
@@ -11,8 +11,8 @@ class Model:
     """A causal language model and its tokenizer.
 
     network: a transformers causal language model. tokenizer: the one it was trained with.
-    quantization: how its linear layers are stored, in words. stored: for layers that
-    `lm.quantize` replaced by their dequantized weights, the bits their codes and scales take.
+    quantization: how its linear layers are stored, in words. stored: for layers whose weights are
+    dequantized ones, the codes and scales that these come from, as a method of the core returns.
     Any network that transformers loads can be measured: ``lm.Model(network, tokenizer)``.
     """
 
@@ -20,7 +20,7 @@ class Model:
     tokenizer: Any
     name: str = ""
     quantization: str = ""
-    stored: dict[str, float] = field(default_factory=dict)
+    stored: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self):
         return (
@@ -58,6 +58,10 @@ class Model:
     def memory_bytes(self):
         """Return the bytes of all weights, with the codes and scales of the quantized ones."""
         return measure.memory_bytes(self)
+
+    def save(self, folder):
+        """Write the model into a folder for `lm.load`; see `quantlab.lm.saving.save`."""
+        return saving.save(self, folder)
 
     def text_loss(self, text, window=None, stride=None):
         """Return the `TextLoss` of a text; see `quantlab.lm.measure.text_loss`."""

@@ -131,13 +131,13 @@ def _weight(layer):
 
 
 def _replace(model, name, layer, result, report):
-    """Put dequantized values into a layer and note what its codes and scales take."""
+    """Put dequantized values into a layer and note the codes and scales that they come from."""
     import torch
 
     values = np.ascontiguousarray(result.dequantize().T, np.float32)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(values))
-    model.stored[name] = result.bits_per_value * values.size
+    model.stored[name] = result
     report(name)
 
 
