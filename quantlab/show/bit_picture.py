@@ -1,4 +1,4 @@
-"""A still of the bit explorer for readers without a kernel, and the page that needs none.
+"""A snapshot of the bit explorer for readers without a kernel, and the page that needs none.
 
 A table of words and digits, so that it can be read where a page drops colours (GitHub does).
 """
@@ -55,7 +55,7 @@ def decimal(number):
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def still(chosen, code, asked):
+def snapshot(chosen, code, asked):
     """Return the strip of `code` in format `chosen` as HTML: fields, bits, value, how it is made.
 
     asked: the number that was asked for, as text.

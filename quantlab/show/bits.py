@@ -138,15 +138,17 @@ class BitStrip(anywidget.AnyWidget):
         )
 
     def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a still of it for GitHub, paper and pages without widgets.
+        """The live widget, and a snapshot of it for GitHub, paper and pages without widgets.
 
         On Colab the widget comes alone, as every explorer does.
         """
-        still = bit_picture.still(self.format, int(self._state["bits"], 2), self._state["number"])
+        snapshot = bit_picture.snapshot(
+            self.format, int(self._state["bits"], 2), self._state["number"]
+        )
         text = f"Bit explorer: {self.format.name} {self.bits} = {self.value}"
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         bundle = {"text/plain": text, explorer.VIEW: view}
-        return bundle if explorer.on_colab() else bundle | {"text/html": still}
+        return bundle if explorer.on_colab() else bundle | {"text/html": snapshot}
 
     def _ipython_display_(self, **kwargs):
         """Show the same bundle under ipywidgets 7, which would send its own."""
@@ -163,13 +165,13 @@ def bit_explorer(value=20.23, format="FP16", formats=FORMATS):
 
 @cache
 def _module():
-    """Join model and face into the one module that anywidget takes, by dropping the import."""
+    """Join arithmetic and page into the one module that anywidget takes, by dropping the import."""
     model = (_STATIC / "minifloat.js").read_text(encoding="utf-8")
-    face = (_STATIC / "bits.js").read_text(encoding="utf-8")
-    face, dropped = re.subn(r'import \{[^}]*\} from "\./minifloat\.js";\n', "", face)
+    page = (_STATIC / "bits.js").read_text(encoding="utf-8")
+    page, dropped = re.subn(r'import \{[^}]*\} from "\./minifloat\.js";\n', "", page)
     if dropped != 1:
         raise RuntimeError(f"bits.js must import minifloat.js once, found {dropped} imports")
-    return f"{model}\n{face}"
+    return f"{model}\n{page}"
 
 
 @cache

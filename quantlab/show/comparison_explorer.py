@@ -1,6 +1,6 @@
 """Notebook 07's explorer: a budget of bits per weight, and the method that loses least for it.
 
-`choose` turns settings into a `Choice`, that becomes HTML (`face`) or a picture (`still`), and
+`choose` turns settings into a `Choice`, that becomes HTML (`render`) or a picture (`snapshot`), and
 `explorer` wires both to controls. All points are measured before: nothing is quantized here.
 """
 
@@ -58,7 +58,7 @@ def choose(points, budget, allowed="everything"):
     return Choice(tuple(points), left, budget, by_method, comparison.best(left, budget))
 
 
-def face(choice):
+def render(choice):
     """Return a `Choice` as HTML: the best of each method, and all points with the budget."""
     # Fixed widths: nothing moves when a longer setting wins.
     table = html.table(rows(choice), TITLES, widths=(105, 420, 65, 75, 90))
@@ -141,7 +141,7 @@ def _mark(point, x, y, color):
 # ------------------------------------------------------------------------------- the explorer
 
 
-def still(points, budget, layer):
+def snapshot(points, budget, layer):
     """Return one setting of the explorer as a picture."""
     found = choose(points, budget)
     best = found.best
@@ -165,7 +165,7 @@ def explorer(measured, budget=4.2):
     layers = list(measured)
 
     def answer(layer, budget, allowed):
-        return face(choose(measured[layer], budget, allowed))
+        return render(choose(measured[layer], budget, allowed))
 
     return Explorer(
         {
@@ -177,7 +177,7 @@ def explorer(measured, budget=4.2):
         },
         answer,
         title="What does your budget of bits per weight buy?",
-        static=still(measured[layers[0]], budget, layers[0]),
+        static=snapshot(measured[layers[0]], budget, layers[0]),
         height=520,
     )
 

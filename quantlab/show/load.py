@@ -57,7 +57,7 @@ def memory_figure(loads):
     return drawn.picture(title, f"{title}. {said}.")
 
 
-def face(load, first):
+def render(load, first):
     """Return the HTML of one `Load` beside `first`, the 16-bit one: bars, bytes, perplexity."""
     bars = named(_bar(one, first.bytes) for one in (first, load))
     rows = [
@@ -100,7 +100,7 @@ def explorer(measured, first):
     }
 
     def shown(**flags):
-        return face(once(**flags), first)
+        return render(once(**flags), first)
 
     still = memory_figure([first, once(**{name: c.value for name, c in controls.items()})])
     return Explorer(controls, shown, "The flags of a 4-bit load", static=still, height=220)

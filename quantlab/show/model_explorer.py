@@ -1,7 +1,7 @@
 """Notebook 09's explorer: quantize the whole model in any way and see what it still knows.
 
-Settings become a `Result` (`Bench.result`), that becomes HTML (`face`) or a picture (`still`), and
-`explorer` wires both to controls.
+Settings become a `Result` (`Bench.result`), that becomes HTML (`render`) or a picture (`snapshot`),
+and `explorer` wires both to controls.
 """
 
 import textwrap
@@ -14,7 +14,7 @@ from quantlab.methods import method as by_name
 from quantlab.show import html, model, style
 from quantlab.show.drawing import Drawing, Mark, Scale, Text, across, flow, ticks, upwards
 from quantlab.show.explorer import Explorer, control
-from quantlab.show.registry import STILL
+from quantlab.show.registry import SNAPSHOT
 
 WIDTH, HEIGHT, FLOOR = 700, 306, 255  # px, of the plot
 BITS = Scale(2**0.9, 9.5, 100, 690, log=True)
@@ -42,7 +42,7 @@ def normal(method, bits, group):
     return model.Setting(method, model.FIXED[method], group), "; ".join(notes)
 
 
-def face(result, reference, tried, background=(), note=""):
+def render(result, reference, tried, background=(), note=""):
     """Return one setting of the explorer as HTML.
 
     reference: the result of the 16-bit model. tried: results to draw large, `result` among them.
@@ -91,7 +91,7 @@ def _mark(result, **look):
     return Mark(BITS(min(result.bits, 9)), NATS(far), **look)
 
 
-def still(result, reference, bench):
+def snapshot(result, reference, bench):
     """Return one setting of the explorer as a picture."""
     said = ", ".join(f"{name} {text}" for name, text in facts(result, reference))
     lines = textwrap.wrap(f"“{result.text}”", 78)
@@ -104,7 +104,7 @@ def still(result, reference, bench):
 
 
 class _Try:
-    """The explorer's face: computes a setting once, keeps the points, reports how far it is."""
+    """Computes a setting once, keeps the points, reports how far it is."""
 
     def __init__(self, bench, bar):
         self.bench, self.bar, self.tried = bench, bar, {}
@@ -120,7 +120,7 @@ class _Try:
         finally:
             self._tell(0.0, "")
         self.tried[setting] = result
-        return face(result, reference, list(self.tried.values()), self.background, note)
+        return render(result, reference, list(self.tried.values()), self.background, note)
 
     def _tell(self, part, words):
         self.bar.value, self.bar.description = part, words
@@ -148,7 +148,7 @@ def explorer(bench):
         controls,
         _Try(bench, bar),
         title="Quantize tiny-lm and see what it still knows",
-        static=still(bench.result(first), bench.result(model.Setting("16 bits", 16)), bench),
+        static=snapshot(bench.result(first), bench.result(model.Setting("16 bits", 16)), bench),
         height=520,
     )
     view.bar = bar
@@ -158,4 +158,4 @@ def explorer(bench):
 
 
 # Each of its settings quantizes a model: more than a page can hold.
-EXPLORERS = {"09_a_whole_model/explorer": STILL}
+EXPLORERS = {"09_a_whole_model/explorer": SNAPSHOT}

@@ -1,14 +1,15 @@
 """Notebook 05's explorer: a threshold, the columns that go to 16 bits, the error and the bytes.
 
-Settings become a `Separation` (`outliers.Layer.separate`), that becomes HTML (`face`) or a picture
-(`still`), and `explorer` wires both to controls.
+Settings become a `Separation` (`Layer.separate`), that becomes HTML (`render`) or a picture
+(`snapshot`), and `explorer` wires both to controls.
 """
 
 import ipywidgets as widgets
 import numpy as np
 
 from quantlab import article, errors
-from quantlab.show import drawing, html, matrix, outliers
+from quantlab.show import drawing, html, matrix
+from quantlab.show import outliers_figures as figures
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
 
@@ -18,10 +19,10 @@ HEADER = ("", "no separation", "this threshold", "all in FP16")
 
 
 def default_layers():
-    """Return the two layers that need no model: the article's product, and `outliers.sample`."""
+    """Return the two layers that need no model: the article's product, and a sample."""
     return {
         "the article's X and W": (article.X, article.W),
-        "64 columns, 5 of them large": outliers.sample(),
+        "64 columns, 5 of them large": figures.sample(),
     }
 
 
@@ -51,10 +52,10 @@ def panels(found):
     ]
 
 
-def face(found):
+def render(found):
     """Return a `Separation` as HTML: bars, the error's curve, the table, and small matrices."""
     table = html.table(summary(found), header=HEADER)
-    small = matrix.to_html(panels(found)) if found.layer.x.shape[1] <= outliers.FEW else ""
+    small = matrix.to_html(panels(found)) if found.layer.x.shape[1] <= figures.FEW else ""
     return (
         f'<div style="color:{html.INK};font-size:16px;line-height:1.4">'
         f"{drawing.page([_bars(found), _curve(found)])}"
@@ -62,7 +63,7 @@ def face(found):
     )
 
 
-def still(found):
+def snapshot(found):
     """Return a `Separation` as a picture: bars, curve and the table."""
     name = f"Threshold {found.threshold:g}, outliers' weights: {found.weights}"
     lines = [[row[0], *map(html.number, row[1:])] for row in summary(found)]
@@ -79,7 +80,7 @@ def _bars(found):
     layer, words = found.layer, "largest |x| of each column"
     apart = np.isin(range(layer.maxima.size), found.columns)
     below = f"{len(found.columns)} of {layer.maxima.size} columns in 16 bits"
-    return outliers.bars(layer.maxima, apart, found.threshold, words, below)
+    return figures.bars(layer.maxima, apart, found.threshold, words, below)
 
 
 def _curve(found):
@@ -87,7 +88,7 @@ def _curve(found):
     label = f"The relative error is {found.relative:.3%} at threshold {found.threshold:g}"
     here = ((found.threshold, found.relative),)
     sides = (found.weights,)
-    return outliers.curve(found.layer, sides, label=label, shown=LABELLED, marks=here)
+    return figures.curve(found.layer, sides, label=label, shown=LABELLED, marks=here)
 
 
 def explorer(layers=None):
@@ -95,11 +96,11 @@ def explorer(layers=None):
 
     layers: a dict of name -> (x, w), x (tokens, in) and w (in, out); None is `default_layers`.
     """
-    known = {name: outliers.Layer(*pair) for name, pair in (layers or default_layers()).items()}
+    known = {name: figures.Layer(*pair) for name, pair in (layers or default_layers()).items()}
     first = next(iter(known.values()))
 
     def show(data, threshold, weights):
-        return face(known[data].separate(threshold, weights))
+        return render(known[data].separate(threshold, weights))
 
     return Explorer(
         {
@@ -107,16 +108,18 @@ def explorer(layers=None):
             "threshold": control(
                 widgets.SelectionSlider,
                 "threshold",
-                options=[(str(t), float(t)) for t in outliers.THRESHOLDS],
+                options=[(str(t), float(t)) for t in figures.THRESHOLDS],
                 value=6.0,
             ),
             "weights": control(
-                widgets.Dropdown, "outliers' weights", options=[outliers.PAPER, outliers.LIBRARY]
+                widgets.Dropdown,
+                "outliers' weights",
+                options=[figures.PAPER, figures.LIBRARY],
             ),
         },
         show,
         title="Which columns go to 16 bits?",
-        static=still(first.separate()),
+        static=snapshot(first.separate()),
         height=660,
     )
 

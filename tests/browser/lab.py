@@ -519,7 +519,7 @@ class Lab:
         """Press the widget button (of a group, too) with this text."""
         self.page.locator("button.jupyter-button", has_text=text).first.click()
 
-    def face(self, title):
+    def render(self, title):
         """What the explorer with this title shows: the last HTML of the box that holds both."""
         box = self.page.locator(".widget-vbox", has_text=title).last
         return box.locator(":scope > .widget-html").last

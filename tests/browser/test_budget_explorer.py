@@ -24,13 +24,13 @@ def measured():
     return budget_cell.measured()
 
 
-def face_of(one):
+def render_of(one):
     return one.page.locator(".widget-html", has=one.page.locator("svg")).first
 
 
 def shown(one):
     """The table of the face: for each method its best setting, true bits and error."""
-    rows = face_of(one).locator("table tr").all()[1:]
+    rows = render_of(one).locator("table tr").all()[1:]
     return [[cell.strip() for cell in row.locator("td").all_inner_texts()] for row in rows]
 
 
@@ -51,7 +51,7 @@ def expected(points, budget, rule):
 
 def change(one, act):
     """Do something and wait until the face answers."""
-    face = face_of(one)
+    face = render_of(one)
     before = face.inner_html()
     act()
     one.page.wait_for_function(
@@ -68,10 +68,10 @@ def test_moved_by_hand_it_shows_what_was_measured_and_nothing_below_it_moves(one
         (lambda: one.choose("layer", "narrow"), ("narrow", 4.35, text)),
     ]
     assert shown(one) == expected(measured["narrow"], 4.2, "everything")
-    heights = {round(face_of(one).bounding_box()["height"])}
+    heights = {round(render_of(one).bounding_box()["height"])}
     for act, (layer, budget, rule) in path:
         change(one, act)
         one.page.get_by_text(f"At most {budget:.2f} bits").wait_for()
         assert shown(one) == expected(measured[layer], budget, rule)
-        heights.add(round(face_of(one).bounding_box()["height"]))
+        heights.add(round(render_of(one).bounding_box()["height"]))
     assert len(heights) == 1, heights

@@ -216,18 +216,18 @@ def test_the_still_is_the_same_in_every_run():
 @pytest.mark.parametrize("f", FORMATS, ids=lambda f: f.name)
 def test_the_still_shows_every_bit_and_the_exact_value(f):
     code = int(f.encode(0.3))
-    html = bit_picture.still(f, code, "0.3")
+    html = bit_picture.snapshot(f, code, "0.3")
     digits = "".join(re.findall(r">([01])</td>", html))
     assert (digits, bit_picture.decimal(f.round(0.3)) in html) == (f"{code:0{f.width}b}", True)
 
 
 def test_the_still_can_be_read_without_colours():
-    text = re.sub(r"<[^>]*>", " ", bit_picture.still(formats.FP16, 0x4D0F, "20.23"))
+    text = re.sub(r"<[^>]*>", " ", bit_picture.snapshot(formats.FP16, 0x4D0F, "20.23"))
     assert all(word in text for word in ("sign", "exponent", "mantissa", "20.234375"))
 
 
 def test_the_still_escapes_what_was_asked_for():
-    assert "<script" not in bit_picture.still(formats.FP16, 0, "<script>")
+    assert "<script" not in bit_picture.snapshot(formats.FP16, 0, "<script>")
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

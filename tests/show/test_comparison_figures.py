@@ -244,21 +244,21 @@ def text_of(face):
 
 def test_the_face_has_the_numbers_of_the_choice(points):
     choice = comparison_explorer.choose(points, 4.3)
-    face = comparison_explorer.face(choice)
+    face = comparison_explorer.render(choice)
     assert f"{100 * choice.best.error:.3f} %" in text_of(face)
     assert text_of(face).count("least error") == 1
     assert f"budget 4.30 bits: {choice.best.setting}" in face  # the picture's label
 
 
 def test_a_budget_that_buys_nothing_says_the_least(points):
-    face = text_of(comparison_explorer.face(comparison_explorer.choose(points, 2.0)))
+    face = text_of(comparison_explorer.render(comparison_explorer.choose(points, 2.0)))
     least = min(p.bits for p in points)
     assert f"nothing fits into 2.00 bits: the least is {least:.2f}" in face
 
 
 def test_every_face_has_as_many_rows_so_that_nothing_jumps(points):
     counts = {
-        comparison_explorer.face(comparison_explorer.choose(points, budget, rule)).count("<tr>")
+        comparison_explorer.render(comparison_explorer.choose(points, budget, rule)).count("<tr>")
         for budget in (2.0, 4.2, 8.7)
         for rule in comparison_explorer.RULES
     }
@@ -266,7 +266,7 @@ def test_every_face_has_as_many_rows_so_that_nothing_jumps(points):
 
 
 def test_each_point_is_drawn_once_with_a_ring_around_the_best(points):
-    face = comparison_explorer.face(comparison_explorer.choose(points, 4.3))
+    face = comparison_explorer.render(comparison_explorer.choose(points, 4.3))
     rings = face.count('r="11"')
     marks = face.count("<circle") - rings + face.count("<polygon")
     assert (marks, rings) == (len(points), 1)

@@ -73,7 +73,7 @@ def test_the_same_figure_gives_the_same_bytes():
 
 
 def test_the_face_shows_bytes_and_perplexity_beside_16_bits():
-    shown = load.face(FOUR, HALF)
+    shown = load.render(FOUR, HALF)
     for words in ("3,700", "46.2% of 16 bits", "21.00", "+5.00% against 16 bits", "200"):
         assert words in shown
 

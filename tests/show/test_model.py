@@ -235,7 +235,7 @@ def test_coming_back_to_a_setting_adds_none_and_computes_none(explorer, bench, m
 
 
 def test_the_face_has_the_numbers_of_the_result():
-    face = re.sub("<[^>]+>", "", model_explorer.face(ROWS, EXACT, [ROWS]))
+    face = re.sub("<[^>]+>", "", model_explorer.render(ROWS, EXACT, [ROWS]))
     assert "bits per weight 3.110" in face
     assert "perplexity 21.0 (16 bits: 20.0)" in face
     assert "facts right 200 of 256 (16 bits: 250)" in face

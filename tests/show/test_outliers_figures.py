@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab.show import html, outliers, outliers_explorer
+from quantlab.show import html, outliers_explorer
+from quantlab.show import outliers_figures as figures
 from quantlab.show.drawing import Box, Mark
-from quantlab.show.outliers import LIBRARY, PAPER, THRESHOLDS, Layer
+from quantlab.show.outliers_figures import LIBRARY, PAPER, THRESHOLDS, Layer
 
 X, W = ql.article.X, ql.article.W
 LAYERS = {name: Layer(*pair) for name, pair in outliers_explorer.default_layers().items()}
@@ -96,12 +97,12 @@ def test_a_threshold_that_is_not_above_zero_is_named():
 
 def test_the_sample_is_the_same_each_time():
     assert all(
-        np.array_equal(a, b) for a, b in zip(outliers.sample(), outliers.sample(), strict=True)
+        np.array_equal(a, b) for a, b in zip(figures.sample(), figures.sample(), strict=True)
     )
 
 
 def test_the_sample_has_five_large_columns_of_different_sizes():
-    x, _ = outliers.sample()
+    x, _ = figures.sample()
     largest = np.sort(np.abs(x).max(axis=0))
     assert largest[-6] <= 3 < largest[-5]
     assert len(set(largest[-5:])) == 5
@@ -111,12 +112,12 @@ def test_the_sample_has_five_large_columns_of_different_sizes():
 
 
 def test_rulers_say_the_step_and_every_code():
-    alt = outliers.rulers({"outlier 1000": X[1]}, 9, "One outlier leaves two marks").alt
+    alt = figures.rulers({"outlier 1000": X[1]}, 9, "One outlier leaves two marks").alt
     assert alt == "One outlier leaves two marks. outlier 1000: step 7.87, codes 1, 127, 1, 0."
 
 
 def test_the_split_shows_two_products_whose_sum_is_the_whole():
-    alt = outliers.split(X, W, 6.0, "A sum is cut in two").alt
+    alt = figures.split(X, W, 6.0, "A sum is cut in two").alt
     panels = [re.findall(r"−?\d+\.\d+", part) for part in alt.split("@")]
     assert len(panels) == 4
     shapes = {"= X, calm columns: 8 bits": 6, "+ outlier columns: 16 bits": 6}
@@ -126,14 +127,14 @@ def test_the_split_shows_two_products_whose_sum_is_the_whole():
 
 
 def test_columns_say_how_many_reach_the_threshold():
-    alt = outliers.columns({"article": X}, 6.0, "Two columns stand out").alt
+    alt = figures.columns({"article": X}, 6.0, "Two columns stand out").alt
     assert alt == "Two columns stand out. article: 2 of 4 reach 6, at most 1000."
 
 
 def test_the_tradeoff_says_columns_and_errors_at_six_and_without_separation():
-    x, w = outliers.sample()
+    x, w = figures.sample()
     layer = Layer(x, w)
-    alt = outliers.tradeoff(x, w, "A few columns buy nearly all").alt
+    alt = figures.tradeoff(x, w, "A few columns buy nearly all").alt
     here = layer.separate()
     assert f"{len(here.columns)} of 64 columns" in alt
     assert f"{here.relative:.3%}" in alt and f"{layer.absmax.relative:.3%}" in alt
@@ -142,9 +143,9 @@ def test_the_tradeoff_says_columns_and_errors_at_six_and_without_separation():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: outliers.rulers({"one": X[1]}, 9, "The same ruler twice"),
-        lambda: outliers.columns({"article": X}, 6.0, "The same columns twice"),
-        lambda: outliers_explorer.still(Layer(X, W).separate()),
+        lambda: figures.rulers({"one": X[1]}, 9, "The same ruler twice"),
+        lambda: figures.columns({"article": X}, 6.0, "The same columns twice"),
+        lambda: outliers_explorer.snapshot(Layer(X, W).separate()),
     ],
     ids=["rulers", "columns", "still"],
 )
@@ -154,7 +155,7 @@ def test_the_same_figure_gives_the_same_bytes(make):
 
 def test_compare_shows_the_row_its_errors_and_the_relative_error():
     product = Layer(X, W).separate().product
-    shown = outliers.compare({"ours": product}, X @ W, row=1).data
+    shown = figures.compare({"ours": product}, X @ W, row=1).data
     error = (product - X @ W)[1]
     expected = [*product[1], *error]
     for text in (*(f"{v:.2f}".replace("-", "−") for v in expected), "0.013 %", "−1578.54"):
@@ -162,7 +163,7 @@ def test_compare_shows_the_row_its_errors_and_the_relative_error():
 
 
 def test_compare_of_a_large_product_shows_relative_errors_alone():
-    shown = text_of(outliers.compare({"ours": X @ W}, X @ W).data)
+    shown = text_of(figures.compare({"ours": X @ W}, X @ W).data)
     assert "exact" not in shown and "0.000 %" in shown and "−1578.54" not in shown
 
 
@@ -173,7 +174,7 @@ def test_compare_of_a_large_product_shows_relative_errors_alone():
 def test_the_face_shows_columns_error_and_bytes(name, threshold, weights):
     layer = LAYERS[name]
     found = layer.separate(threshold, weights)
-    page = outliers_explorer.face(found)
+    page = outliers_explorer.render(found)
     error = 100 * ql.errors.relative(found.product, layer.x @ layer.w)
     columns = ql.outlier_columns(layer.x.astype(np.float16), threshold)
     assert row_of(page, "columns in 16 bits")[1] == str(len(columns))
@@ -192,12 +193,12 @@ def test_as_many_bars_are_red_as_columns_go(name, threshold, weights):
 
 
 def test_few_columns_are_named_by_their_bits():
-    words = text_of(outliers_explorer.face(Layer(X, W).separate(6.0)))
+    words = text_of(outliers_explorer.render(Layer(X, W).separate(6.0)))
     assert words.count("16 bits ") >= 2 and words.count(" 8 bits ") == 2
 
 
 def test_only_small_matrices_are_shown_in_full():
-    small, large = (outliers_explorer.face(layer.separate()) for layer in LAYERS.values())
+    small, large = (outliers_explorer.render(layer.separate()) for layer in LAYERS.values())
     assert "X, framed: 16 bits" in small and "X, framed: 16 bits" not in large
 
 
@@ -215,7 +216,7 @@ def test_moving_each_control_changes_what_is_shown():
     for change in ({"threshold": 8.0}, {"weights": LIBRARY}, {"data": list(LAYERS)[1]}):
         seen.append(explorer.set(**change))
     assert len(set(seen)) == 4
-    assert seen[-1] == outliers_explorer.face(LAYERS[list(LAYERS)[1]].separate(8.0, LIBRARY))
+    assert seen[-1] == outliers_explorer.render(LAYERS[list(LAYERS)[1]].separate(8.0, LIBRARY))
 
 
 def test_no_setting_of_the_explorer_ends_in_an_error():

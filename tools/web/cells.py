@@ -68,11 +68,12 @@ def tuck_in(cells):
     """
     for answer, after in pairwise(cells):
         if answer.answers and after.kind == "markdown":
-            said, rest = _before_the_next_topic(after.source)
+            said, rest = before_the_next_topic(after.source)
             answer.explained, after.source = said, rest
 
 
-def _before_the_next_topic(source):
+def before_the_next_topic(source):
+    """Cut HTML in two: what is said about the answer before it, and the topic that begins next."""
     found = re.search(r'<h[1-6][ >]|<blockquote class="predict"', source)
     at = found.start() if found else len(source)
     leads_on = re.search(r"<p>(?:(?!<p>).)*:</p>\s*$", source[:at], re.DOTALL)

@@ -9,7 +9,7 @@ from quantlab.affine import quantize_absmax, quantize_zero_point, quantized_matm
 from quantlab.course.checking import Case, Property, function, value
 from quantlab.course.exercise import Exercise
 from quantlab.outliers import llm_int8_matmul, outlier_columns
-from quantlab.show import outliers as figures
+from quantlab.show import outliers_figures as figures
 
 
 def _halving_thresholds(x, w, codes=False):
