@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-from web import assets, cells, explorers, notebooks
+from web import assets, cells, explorers, lectures, notebooks
 
 OUT = notebooks.ROOT / "build" / "slides"
 HIDE = "hide-input"
@@ -45,42 +45,54 @@ def build(out=OUT, names=None, run=True):
     (out / "pictures").mkdir(parents=True)
     (out / "explorers").mkdir()
     assets.write(out)
-    for book in books:
-        made, live = write_data(out, book, run)
-        write_deck(out, book, made, live)
-    page = assets.TEMPLATES.get_template("decks.html").render(books=books)
+    lectured = write_decks(out, [(book, write_data(out, book, run)) for book in books], names)
+    page = assets.TEMPLATES.get_template("decks.html").render(books=books, lectures=lectured)
     (out / "index.html").write_text(page, encoding="utf-8")
     return out
 
 
 def write_data(out, book, run):
-    """Write a notebook's pictures and live explorers; return its cells, and the latter by cell."""
+    """Write a notebook's pictures and live explorers; return its cells, which know if they live."""
     made, pictures = cells.render(book)
     for picture in pictures:
         (out / "pictures" / picture.name).write_bytes(picture.png)
-    live = {}
-    for one in explorers.live(book, run):
+    live = {one.cell: one for one in explorers.live(book, run)}
+    for one in live.values():
         (out / "explorers" / f"{one.id}.js").write_text(one.script, encoding="utf-8")
-        live[one.cell] = one
     for cell in made:
+        cell.measured_on = book.measured_on if "hardware" in cell.tags else ""
         if cell.id in live:
-            cell.outputs = [_alive(output) for output in cell.outputs]
-    return made, live
+            cell.live, cell.outputs = live[cell.id], [_alive(output) for output in cell.outputs]
+    return made
 
 
-def write_deck(out, book, made, live):
-    """Write the deck of one notebook, from its rendered cells."""
+def write_decks(out, made, names=None):
+    """Write the deck of each notebook and, of all of them, the lectures, which are returned.
+
+    made: each `Notebook` with its rendered cells. names: what was asked for; None is the course.
+    """
+    decks = {book.stem: columns(rendered[1:]) for book, rendered in made}
+    for book, rendered in made:
+        heads = {"series": book.number, "title": book.title, "question": book.question}
+        _write(out, book.stem, heads, decks[book.stem], _goals(rendered[0]))
+    planned = lectures.read() if names is None else []
+    for lecture in planned:
+        chosen = [part.choose(decks[part.notebook]) for part in lecture.parts]
+        series = f"{sum(map(len, chosen))} slides"
+        heads = {"series": series, "title": lecture.title, "question": lecture.question}
+        _write(out, lecture.name, heads, chosen)
+    return planned
+
+
+def _write(out, name, heads, deck, goals=None):
+    shown = [cell for column in deck for slide in column for cell, _ in slide.cells]
     page = assets.TEMPLATES.get_template("deck.html").render(
-        notebook=book,
-        title=html.escape(book.title),
-        question=html.escape(book.question),
-        goals=_goals(made[0]),
-        columns=columns(made[1:]),
-        live=live,
-        measured_on=book.measured_on,
-        has_math=any('class="katex' in cell.source for cell in made),
+        **{key: html.escape(str(text)) for key, text in heads.items()},
+        goals=goals,
+        columns=deck,
+        has_math=any('class="katex' in cell.source for cell in shown),
     )
-    (out / f"{book.stem}.slides.html").write_text(page, encoding="utf-8")
+    (out / f"{name}.slides.html").write_text(page, encoding="utf-8")
 
 
 def _alive(output):
@@ -182,7 +194,11 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description="Make a slide deck from every notebook.")
     parser.add_argument("notebooks", nargs="*", help="file names without .ipynb; default: all")
     parser.add_argument("--out", type=Path, default=OUT, help="the folder to make")
+    parser.add_argument("--guide", action="store_true", help="write the plans of docs/teaching.md")
     options = parser.parse_args(arguments)
+    if options.guide:
+        lectures.write_guide({b.stem: columns(cells.render(b)[0][1:]) for b in notebooks.read()})
+        return
     out = build(options.out, options.notebooks or None)
     print(f"The slides are in {out}. Open {out / 'index.html'}; S shows the speaker's view.")
 

@@ -7,7 +7,6 @@ from functools import cache
 
 import ipywidgets as widgets
 
-from quantlab.experiments.loads import Load, measure, weigh  # noqa: F401, what notebooks call
 from quantlab.show import html, matrix
 from quantlab.show.drawing import Box, Drawing, named, piled
 from quantlab.show.explorer import Explorer, control

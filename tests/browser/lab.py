@@ -511,10 +511,6 @@ class Lab:
         box.fill(str(text))
         box.press("Enter")
 
-    def tick(self, label):
-        """Tick or untick the checkbox with this description."""
-        self.page.locator(".widget-checkbox", has_text=label).locator("input").click()
-
     def press(self, text):
         """Press the widget button (of a group, too) with this text."""
         self.page.locator("button.jupyter-button", has_text=text).first.click()

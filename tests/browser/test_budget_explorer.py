@@ -5,7 +5,8 @@ import inspect
 import budget_cell
 import pytest
 
-from quantlab.show import comparison_explorer
+from quantlab.experiments.one_layer import choose
+from quantlab.show.comparison import MARKS
 
 CELL = f"{inspect.getsource(budget_cell)}\n\nexplorer()"
 
@@ -35,16 +36,16 @@ def shown(one):
 
 
 def expected(points, budget, rule):
-    choice = comparison_explorer.choose(points, budget, rule)
+    choice = choose(points, budget, rule)
     rows = []
     for method, point in choice.by_method.items():
-        name = f"{comparison_explorer.MARKS[method]} {method}"
+        name = f"{MARKS[method]} {method}"
         if point is None:
             rows.append([name, "not allowed", "–", "–", ""])
         else:
             numbers = f"{point.bits:.3f}", f"{100 * point.error:.3f} %"
             word = "least error" if point == choice.best else ""
-            options = comparison_explorer.options(point.setting)
+            options = str(point.setting).partition(", ")[2]
             rows.append([name, options, *numbers, word])
     return rows
 

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab.show import html, outliers_explorer
+from quantlab.experiments import separation
+from quantlab.show import html
 from quantlab.show import outliers_figures as figures
 
 CELL = """
 from quantlab import show
 
-show.outliers_explorer.explorer()
+show.outliers_figures.explorer()
 """
-ARTICLE, SAMPLE = outliers_explorer.default_layers()
+ARTICLE, SAMPLE = separation.default_layers()
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def wait_for(one, numbers):
 
 def expected(data, threshold, weights):
     """The same numbers, from the core."""
-    x, w = outliers_explorer.default_layers()[data]
+    x, w = separation.default_layers()[data]
     stored = w if weights == figures.PAPER else ql.quantize_absmax(w, axis=0)
     product = ql.llm_int8_matmul(x, stored, threshold)
     columns = len(ql.outlier_columns(np.float16(x), threshold))

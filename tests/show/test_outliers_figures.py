@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab.show import html, outliers_explorer
+from quantlab.experiments import separation
+from quantlab.experiments.separation import LIBRARY, PAPER, THRESHOLDS, Layer
+from quantlab.show import html
 from quantlab.show import outliers_figures as figures
 from quantlab.show.drawing import Box, Mark
-from quantlab.show.outliers_figures import LIBRARY, PAPER, THRESHOLDS, Layer
 
 X, W = ql.article.X, ql.article.W
-LAYERS = {name: Layer(*pair) for name, pair in outliers_explorer.default_layers().items()}
+LAYERS = {name: Layer(*pair) for name, pair in separation.default_layers().items()}
 SETTINGS = [
     (name, t, weights) for name in LAYERS for t in THRESHOLDS for weights in (PAPER, LIBRARY)
 ]
@@ -97,12 +98,12 @@ def test_a_threshold_that_is_not_above_zero_is_named():
 
 def test_the_sample_is_the_same_each_time():
     assert all(
-        np.array_equal(a, b) for a, b in zip(figures.sample(), figures.sample(), strict=True)
+        np.array_equal(a, b) for a, b in zip(separation.sample(), separation.sample(), strict=True)
     )
 
 
 def test_the_sample_has_five_large_columns_of_different_sizes():
-    x, _ = figures.sample()
+    x, _ = separation.sample()
     largest = np.sort(np.abs(x).max(axis=0))
     assert largest[-6] <= 3 < largest[-5]
     assert len(set(largest[-5:])) == 5
@@ -132,7 +133,7 @@ def test_columns_say_how_many_reach_the_threshold():
 
 
 def test_the_tradeoff_says_columns_and_errors_at_six_and_without_separation():
-    x, w = figures.sample()
+    x, w = separation.sample()
     layer = Layer(x, w)
     alt = figures.tradeoff(x, w, "A few columns buy nearly all").alt
     here = layer.separate()
@@ -145,7 +146,7 @@ def test_the_tradeoff_says_columns_and_errors_at_six_and_without_separation():
     [
         lambda: figures.rulers({"one": X[1]}, 9, "The same ruler twice"),
         lambda: figures.columns({"article": X}, 6.0, "The same columns twice"),
-        lambda: outliers_explorer.snapshot(Layer(X, W).separate()),
+        lambda: figures.snapshot(Layer(X, W).separate()),
     ],
     ids=["rulers", "columns", "still"],
 )
@@ -174,7 +175,7 @@ def test_compare_of_a_large_product_shows_relative_errors_alone():
 def test_the_face_shows_columns_error_and_bytes(name, threshold, weights):
     layer = LAYERS[name]
     found = layer.separate(threshold, weights)
-    page = outliers_explorer.render(found)
+    page = figures.render(found)
     error = 100 * ql.errors.relative(found.product, layer.x @ layer.w)
     columns = ql.outlier_columns(layer.x.astype(np.float16), threshold)
     assert row_of(page, "columns in 16 bits")[1] == str(len(columns))
@@ -186,41 +187,41 @@ def test_the_face_shows_columns_error_and_bytes(name, threshold, weights):
 @every_setting
 def test_as_many_bars_are_red_as_columns_go(name, threshold, weights):
     found = LAYERS[name].separate(threshold, weights)
-    marks = outliers_explorer._bars(found).marks
+    marks = figures._bars(found).marks
     bars = [mark.fill for mark in marks if isinstance(mark, Box)]
     assert len(bars) == found.layer.x.shape[1]
     assert bars.count("error") == len(found.columns)
 
 
 def test_few_columns_are_named_by_their_bits():
-    words = text_of(outliers_explorer.render(Layer(X, W).separate(6.0)))
+    words = text_of(figures.render(Layer(X, W).separate(6.0)))
     assert words.count("16 bits ") >= 2 and words.count(" 8 bits ") == 2
 
 
 def test_only_small_matrices_are_shown_in_full():
-    small, large = (outliers_explorer.render(layer.separate()) for layer in LAYERS.values())
+    small, large = (figures.render(layer.separate()) for layer in LAYERS.values())
     assert "X, framed: 16 bits" in small and "X, framed: 16 bits" not in large
 
 
 def test_the_point_stands_on_the_curve():
     found = LAYERS["the article's X and W"].separate(8.0)
-    marks = outliers_explorer._curve(found).marks
+    marks = figures._curve(found).marks
     [here] = [mark for mark in marks if isinstance(mark, Mark)]
     [curve] = [mark for mark in marks if len(getattr(mark, "points", ())) > 2]
     assert min(abs(here.x - x) + abs(here.y - y) for x, y in curve.points) < 1e-9
 
 
 def test_moving_each_control_changes_what_is_shown():
-    explorer = outliers_explorer.explorer()
+    explorer = figures.explorer()
     seen = [explorer.html.value]
     for change in ({"threshold": 8.0}, {"weights": LIBRARY}, {"data": list(LAYERS)[1]}):
         seen.append(explorer.set(**change))
     assert len(set(seen)) == 4
-    assert seen[-1] == outliers_explorer.render(LAYERS[list(LAYERS)[1]].separate(8.0, LIBRARY))
+    assert seen[-1] == figures.render(LAYERS[list(LAYERS)[1]].separate(8.0, LIBRARY))
 
 
 def test_no_setting_of_the_explorer_ends_in_an_error():
-    explorer = outliers_explorer.explorer()
+    explorer = figures.explorer()
     for data, threshold, weights in SETTINGS:
         shown = explorer.set(data=data, threshold=threshold, weights=weights)
         assert 'role="alert"' not in shown
@@ -229,11 +230,11 @@ def test_no_setting_of_the_explorer_ends_in_an_error():
 def test_other_layers_can_be_explored():
     rng = np.random.default_rng(1)
     mine = rng.normal(size=(5, 300)), rng.normal(size=(300, 7))
-    explorer = outliers_explorer.explorer({"mine": mine})
+    explorer = figures.explorer({"mine": mine})
     assert "of 300 columns in 16 bits" in explorer.html.value
 
 
 def test_the_still_has_the_numbers_of_the_table_in_words():
-    alt = outliers_explorer.explorer().static.alt
+    alt = figures.explorer().static.alt
     assert "relative error, %: 0.6028, 0.01283, 0.01273" in alt
     assert "columns in 16 bits: 0, 2, 4" in alt

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import slides
-from web import cells, notebooks
+from web import cells, lectures, notebooks
 
 
 def code(id, output):
@@ -22,11 +22,16 @@ def test_every_cell_of_a_notebook_has_its_place_in_the_slides(book):
 
 
 @pytest.fixture(scope="module")
-def decks():
+def columns():
+    return {book.stem: slides.columns(cells.render(book)[0][1:]) for book in notebooks.read()}
+
+
+@pytest.fixture(scope="module")
+def decks(columns):
     """Every deck: its notebook, the cells of its slides in order, and its slides."""
     made = {}
     for book in notebooks.read():
-        slides_of = [s for column in slides.columns(cells.render(book)[0][1:]) for s in column]
+        slides_of = [slide for column in columns[book.stem] for slide in column]
         made[book.stem] = book, [cell for s in slides_of for cell, _ in s.cells], slides_of
     return made
 
@@ -97,3 +102,19 @@ def test_a_deck_is_cut_where_the_cells_say():
     assert [cell.id for cell, _ in second.cells] == ["c"]
     assert [cell.id for cell in second.notes] == ["d"]
     assert (second.section, second.new_topic) == ("One", False)
+
+
+def test_the_guide_shows_the_plans_with_the_numbers_of_their_slides(columns):
+    guide = lectures.GUIDE.read_text(encoding="utf-8")
+    assert lectures.in_guide(guide, columns) == guide  # python tools/slides.py --guide
+
+
+def test_a_lecture_of_90_minutes_has_about_40_slides(columns):
+    plan = next(one for one in lectures.read() if one.name == "lecture-90")
+    assert 35 <= sum(len(part.choose(columns[part.notebook])) for part in plan.parts) <= 45
+
+
+def test_a_lecture_that_names_a_slide_which_is_not_there_says_so(columns):
+    part = lectures.Part(0, "04_absmax_and_zero_point", "x", "y", cells=("rulers",))
+    with pytest.raises(ValueError, match="has no rulers"):
+        part.choose(columns["04_absmax_and_zero_point"])

@@ -112,7 +112,7 @@ def test_a_listed_explorer_is_live():
 
 
 def test_an_explorer_that_a_page_cannot_hold_keeps_its_still():
-    book = notebook("bench = 1", "show.model_explorer.explorer(bench)")
+    book = notebook("bench = 1", "show.model.explorer(bench)")
     assert explorers.live(book, listed={"07_x/c1": registry.SNAPSHOT}) == []
 
 

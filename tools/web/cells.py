@@ -38,6 +38,8 @@ class Cell:
     explorer: str = ""  # the title of the explorer that it shows
     answers: int = 0  # the number of the prediction that its outputs answer; 0 if they answer none
     explained: str = ""  # HTML: what is said about that answer, shown with it
+    live: object = None  # the data of an explorer that needs no kernel
+    measured_on: str = ""  # the machine, where the outputs depend on it
 
 
 @dataclass(frozen=True)
