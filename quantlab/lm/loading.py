@@ -1,9 +1,12 @@
 """Load a model: the bundled one by name, a folder, or a hub id; 32, 16, 8 or 4 bits a weight."""
 
+import copy
+import functools
 import re
 from pathlib import Path
 
 from .. import _data
+from . import layers
 from .machine import best_device, check_memory, has_bf16
 from .model import Model
 
@@ -37,7 +40,9 @@ def load(name=BUNDLED, quantization="bf16", device=None, double_quant=False, as_
         _need_bitsandbytes()
     needed = estimate_bytes(folder, dtype, config)
     check_memory(needed, device, f"{name} in {_label(quantization)}")
-    model = _load(source, local, dtype, config, device, _label(quantization))
+    model = _load(source, local, dtype, config, device)
+    if config is not None:
+        _look_at_layers(model, _label(quantization))
     if as_stored:
         keep_as_stored(model.network)
     return model
@@ -166,7 +171,7 @@ def _reach_hub(hub_id):
     return hub_id
 
 
-def _load(source, local, dtype, config, device, label):
+def _load(source, local, dtype, config, device):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options = {"trust_remote_code": False, "local_files_only": local}
@@ -181,7 +186,42 @@ def _load(source, local, dtype, config, device, label):
             **options,
         )
     network.eval()
-    return Model(network, tokenizer, name=Path(source).name, quantization=label)
+    return Model(network, tokenizer, name=Path(source).name)
+
+
+def _look_at_layers(model, asked):
+    """Check what bitsandbytes made of every large weight: warn of what it left, or raise."""
+    method = "'absmax', bits=8" if asked == "int8" else repr(asked)
+    ours = f"lm.quantize(lm.load(..., quantization='bf16'), {method})"
+    advice = f"bitsandbytes takes neither experts nor subclasses of Linear, {ours} takes both"
+    layers.check(model.name, asked, model.body(), advice)
+    for weight in layers.body(model.network):
+        if _misread(weight.tensor):
+            raise ValueError(
+                f"{model.name} in {asked}: bitsandbytes on this CPU reads 4-bit weights wrongly "
+                f"where the inputs are a multiple of 16 but not of the block size, 64, as the "
+                f"{weight.shape[0]} of {weight.name}; {ours} has no such limit"
+            )
+        if weight.kind == "int8":
+            weight.module.forward = functools.partial(_by_rows, weight.module.forward)
+
+
+def _misread(tensor):
+    """True if a 4-bit weight reads differently as a matrix than as the row of blocks it is."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    state = getattr(tensor, "quant_state", None)
+    if state is None or tensor.device.type != "cpu" or state.shape[1] % state.blocksize == 0:
+        return False
+    row = copy.copy(state)
+    row.shape = (1, state.shape.numel())
+    values, right = dequantize_4bit(tensor.data, state), dequantize_4bit(tensor.data, row)
+    return not values.flatten().equal(right.flatten())
+
+
+def _by_rows(compute, x):
+    """Give an int8 layer its inputs as a matrix: bitsandbytes fails at DeepSeek's four axes."""
+    return compute(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
 
 def keep_as_stored(network):
