@@ -5,6 +5,11 @@ setting that is missing show in them as in a trained model.
 """
 
 import json
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -87,3 +92,126 @@ def save(name, folder, words):
     network(name, len(words)).save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
+
+
+#: What is tried with each: loads by name, then methods of `lm.quantize` on the bf16 load.
+LOADS = ("bf16", "int8", "nf4")
+PROMPT = "Once upon a"
+PAGE = "docs/architectures.md"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of loading or quantizing a model in one way.
+
+    model: the `lm.Model`, None if it was refused. said: the one sentence of its error or warning.
+    perplexity, text: what it then made of a text and a prompt.
+    """
+
+    model: Any = None
+    said: str = ""
+    perplexity: float = 0.0
+    text: str = ""
+
+    @property
+    def cell(self):
+        """Its cell in the page's table."""
+        if self.model is None:
+            return "refused"
+        return f"{self.model.bits_per_weight:.2f}" + " †" * bool(self.said)
+
+
+def attempt(text, make, *arguments, **settings):
+    """Return the `Outcome` of making a model and using it: perplexity, text, bytes."""
+    from quantlab import lm
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model = make(*arguments, **settings)
+        except ValueError as error:
+            return Outcome(said=str(error))
+    # Other libraries warn too, of what is deprecated in them.
+    said = [str(w.message) for w in caught if w.category is UserWarning]
+    assert isinstance(model, lm.Model)
+    assert len(said) < 2, said
+    return Outcome(model, "".join(said), model.perplexity(text), model.generate_text(PROMPT, 3))
+
+
+def outcomes(folder, text, calibration):
+    """Return the `Outcome`s of the model in a folder by what was asked: loads, then methods."""
+    from quantlab import lm
+    from quantlab.methods import CALIBRATION, WEIGHT_ONLY
+
+    found = {name: attempt(text, lm.load, folder, name, device="cpu") for name in LOADS}
+    for row in WEIGHT_ONLY:
+        more = {"calibration": calibration} if row.needs == CALIBRATION else {}
+        source = found["bf16"].model
+        found[row.label] = attempt(text, lm.quantize, source, row.name, **more)
+    return found
+
+
+def page(found):
+    """Return the text of docs/architectures.md. found: {architecture: its `outcomes`}."""
+    columns = list(next(iter(found.values())))
+    head = [*(f"load {name}" for name in LOADS), *columns[len(LOADS) :], "never quantized"]
+    lines = [INTRODUCTION, "| | " + " | ".join(head) + " |", "|---|" + "---|" * len(head)]
+    for name, by_way in found.items():
+        kept = by_way["absmax"].model.left_out()
+        rest = ", ".join(f"{where.split('.*.')[-1]} {share:.1%}" for where, share in kept.items())
+        cells = [by_way[way].cell for way in columns]
+        lines.append(f"| {name} | " + " | ".join([*cells, rest or "nothing"]) + " |")
+    said = [one.said for by_way in found.values() for one in by_way.values() if one.said]
+    lines += ["", "What the marks (†: a warning) and the refusals say:", ""]
+    return "\n".join([*lines, *(f"- {sentence}." for sentence in said), "", ENDING])
+
+
+INTRODUCTION = """\
+# Twelve architectures
+
+Tiny random models, made by `tests/lm/architectures.py`, loaded by `lm.load` and quantized by
+`lm.quantize` with its defaults. A number is the bits per weight of the body, scales included, read
+off the layers. The body is every large weight but the embeddings and the output head: what of it
+stays in 16 bits counts with 16. With every number the model gave a perplexity and a text.
+
+`python -m tests.lm.architectures` writes this page; a test holds it to what happens.
+"""
+ENDING = """\
+## What is never quantized
+
+- Embeddings, norms, biases and the output head, by any method: they are not in the body.
+- The routers of a mixture of experts, which choose the experts of a token: well below 1% of a body.
+  They are in the body, and `Model.left_out()` names them.
+- In loads by bitsandbytes, fused experts (transformers 5 keeps the experts of a layer in one tensor)
+  and layers of a class of their own, as falcon's. It takes `torch.nn.Linear` and GPT-2's `Conv1D`.
+- Fused experts that transformers does not compute through its common interface (Llama 4, DBRX,
+  Granite, JetMoE): `lm.quantize` does not know how they lie. It warns, and names them.
+
+GPTQ gives each expert the tokens that the router sends to it. An expert that no calibration token
+came to is rounded to nearest on the same grid, and a warning counts these experts.
+bitsandbytes on a CPU reads 4-bit weights wrongly where a layer's inputs are a multiple of 16 but not
+of the block size, 64; such a load is refused.
+"""
+
+
+def main():
+    """Write the page."""
+    from quantlab import _data
+
+    text = (_data.path("texts") / "evaluation.txt").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        found = everything(Path(folder), text)
+    (Path(__file__).parents[2] / PAGE).write_text(page(found), encoding="utf-8")
+
+
+def everything(folder, text):
+    """Make the twelve models in a folder and return {architecture: its `outcomes`}."""
+    words = tokenizer([text[:4000]])
+    return {
+        name: outcomes(save(name, folder / name, words), text[:300], text[:3000])
+        for name in ARCHITECTURES
+    }
+
+
+if __name__ == "__main__":
+    main()
