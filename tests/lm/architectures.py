@@ -182,15 +182,15 @@ ENDING = """\
 - Embeddings, norms, biases and the output head, by any method: they are not in the body.
 - The routers of a mixture of experts, which choose the experts of a token: well below 1% of a body.
   They are in the body, and `Model.left_out()` names them.
-- In loads by bitsandbytes, fused experts (transformers 5 keeps the experts of a layer in one tensor)
-  and layers of a class of their own, as falcon's. It takes `torch.nn.Linear` and GPT-2's `Conv1D`.
+- In loads by bitsandbytes, fused experts (transformers 5 keeps those of a layer in one tensor) and
+  layers of a class of their own, as falcon's. It takes `torch.nn.Linear` and GPT-2's `Conv1D`.
 - Fused experts that transformers does not compute through its common interface (Llama 4, DBRX,
   Granite, JetMoE): `lm.quantize` does not know how they lie. It warns, and names them.
 
 GPTQ gives each expert the tokens that the router sends to it. An expert that no calibration token
 came to is rounded to nearest on the same grid, and a warning counts these experts.
-bitsandbytes on a CPU reads 4-bit weights wrongly where a layer's inputs are a multiple of 16 but not
-of the block size, 64; such a load is refused.
+bitsandbytes 0.50 on a CPU with AVX512 reads 4-bit weights wrongly where a layer's inputs are a
+multiple of 16 but not of the block size, 64; such a load is refused.
 """
 
 
