@@ -26,7 +26,7 @@ ARCHITECTURES = {
               "num_key_value_heads": 5, "head_dim": 20, "tie_word_embeddings": False},
     "gpt2": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128},  # Conv1D, (in, out)
     "falcon": {"ffn_hidden_size": 128, "head_dim": None},  # FalconLinear, a subclass of Linear
-    "bloom": {"n_layer": 2, "n_head": 4},  # ALiBi: no longest text in its configuration
+    "bloom": {"n_layer": 2, "n_head": 4, "max_position_embeddings": None},  # ALiBi needs none
     "opt": {"ffn_dim": 128, "word_embed_proj_dim": 64},
     "gemma3_text": {"sliding_window": 32},
     "qwen2": {},
