@@ -1,11 +1,13 @@
 """Load a model: the bundled one by name, a folder, or a hub id; 32, 16, 8 or 4 bits a weight."""
 
+import copy
+import functools
 import re
 from pathlib import Path
 
 from .. import _data
 from ..affine import Quantized
-from . import stored
+from . import layers, stored
 from .machine import best_device, check_memory, has_bf16
 from .model import Model
 from .stored import checkpoint
@@ -48,7 +50,9 @@ def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_st
         _need_bitsandbytes()
     needed = estimate_bytes(folder, dtype, config)
     check_memory(needed, device, f"{name} in {label}")
-    model = _load(source, local, dtype, config, device, label, kept)
+    model = _load(source, local, dtype, config, device, kept)
+    if config is not None:
+        _look_at_layers(model, label)
     if as_stored:
         keep_as_stored(model.network)
     return model
@@ -213,7 +217,7 @@ def _reach_hub(hub_id):
     return hub_id
 
 
-def _load(source, local, dtype, config, device, label, kept=None):
+def _load(source, local, dtype, config, device, kept=None):
     """Load what is checked. kept: the `Checkpoint` of weights that are stored in few bits."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -231,8 +235,9 @@ def _load(source, local, dtype, config, device, label, kept=None):
             **options,
         )
     network.eval()
-    model = Model(network, tokenizer, name=Path(source).name, quantization=label)
-    if kept is not None and kept.method == "compressed-tensors":
+    method = kept.method if kept is not None else ""
+    model = Model(network, tokenizer, name=Path(source).name, method=method)
+    if method == "compressed-tensors":
         _keep_codes(model, source, kept)
     return model
 
@@ -242,14 +247,46 @@ def _keep_codes(model, source, kept):
 
     transformers decodes with the scales as they are, in FP16, and rounds the products to it.
     """
-    import torch
-
-    modules = dict(model.linears())
-    for layer, name, codes in stored.layers(source, kept.settings, modules):
+    matrices = {matrix.name: matrix for matrix in model.matrices()}
+    for name, codes in stored.layers(source, kept, matrices):
         model.stored[name] = codes
         if isinstance(codes, Quantized):
-            with torch.no_grad():
-                layer.weight.copy_(torch.from_numpy(codes.dequantize().T))
+            matrices[name].write(codes.dequantize())
+
+
+def _look_at_layers(model, asked):
+    """Check what bitsandbytes made of every large weight: warn of what it left, or raise."""
+    method = "'absmax', bits=8" if asked == "int8" else repr(asked)
+    ours = f"lm.quantize(lm.load(..., quantization='bf16'), {method})"
+    advice = f"bitsandbytes takes neither experts nor subclasses of Linear, {ours} takes both"
+    layers.check(model.name, asked, model.body(), advice)
+    for weight in layers.body(model.network):
+        if _misread(weight.tensor):
+            raise ValueError(
+                f"{model.name} in {asked}: bitsandbytes on this CPU reads 4-bit weights wrongly "
+                f"where the inputs are a multiple of 16 but not of the block size, 64, as the "
+                f"{weight.shape[0]} of {weight.name}; {ours} has no such limit"
+            )
+        if weight.kind == "int8":
+            weight.module.forward = functools.partial(_by_rows, weight.module.forward)
+
+
+def _misread(tensor):
+    """True if a 4-bit weight reads differently as a matrix than as the row of blocks it is."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    state = getattr(tensor, "quant_state", None)
+    if state is None or tensor.device.type != "cpu" or state.shape[1] % state.blocksize == 0:
+        return False
+    row = copy.copy(state)
+    row.shape = (1, state.shape.numel())
+    values, right = dequantize_4bit(tensor.data, state), dequantize_4bit(tensor.data, row)
+    return not values.flatten().equal(right.flatten())
+
+
+def _by_rows(compute, x):
+    """Give an int8 layer its inputs as a matrix: bitsandbytes fails at DeepSeek's four axes."""
+    return compute(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
 
 def keep_as_stored(network):

@@ -21,6 +21,7 @@ NEEDS = {
 class InFile:
     """A layer of which only its size in the file is known. bits_per_value: scales included."""
 
+    words: str
     bits_per_value: float
 
 
@@ -46,7 +47,7 @@ class Checkpoint:
         if self.method == "bitsandbytes":
             return settings["bnb_4bit_quant_type"] if settings.get("load_in_4bit") else "int8"
         if self.method == "compressed-tensors":
-            return f"{_of_groups(settings)} (compressed-tensors)"
+            return f"compressed-tensors, {_of_groups(settings)}"
         if "bits" in settings:
             return f"{self.method}, {_width(settings['bits'], settings.get('group_size'))}"
         return self.method
@@ -81,11 +82,11 @@ def checkpoint(source):
     return None if settings is None else Checkpoint(shape, settings)
 
 
-def layers(source, settings, modules):
-    """Yield (layer, name, codes) of each layer that compressed-tensors stores in a checkpoint.
+def layers(source, kept, matrices):
+    """Yield (name, codes) of each layer that compressed-tensors stores in a checkpoint.
 
-    source: a folder or a hub id. modules: torch modules by name. codes: `Quantized` for whole
-    numbers that are packed, else `InFile`.
+    source: a folder or a hub id. kept: its `Checkpoint`. matrices: `Weight`s by name. codes:
+    `Quantized` for whole numbers that are packed, else `InFile`.
     """
     from huggingface_hub import snapshot_download
     from safetensors import safe_open
@@ -100,8 +101,8 @@ def layers(source, settings, modules):
                 name, _, last = key.rpartition(".")
                 places.setdefault(name, {})[last] = file
     for name, parts in places.items():
-        if name in modules and "weight_scale" in parts:
-            yield modules[name], name, _codes(_read(name, parts), settings, modules[name])
+        if name in matrices and "weight_scale" in parts:
+            yield name, _codes(_read(name, parts), kept, matrices[name].count)
 
 
 def _read(name, files):
@@ -116,16 +117,16 @@ def _read(name, files):
     return tensors
 
 
-def _codes(parts, settings, layer):
-    """Return what one layer stores, from its tensors by name."""
+def _codes(parts, kept, count):
+    """Return what one layer of `count` weights stores, from its tensors by name."""
     from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
 
-    [group, *others] = settings["config_groups"].values()
+    [group, *others] = kept.settings["config_groups"].values()
     weights = group["weights"]
-    packed = settings["format"] == "pack-quantized" and weights["type"] == "int"
+    packed = kept.settings["format"] == "pack-quantized" and weights["type"] == "int"
     if not packed or others or "weight_g_idx" in parts:
         bits = 8 * sum(t.nbytes for last, t in parts.items() if last != "weight_shape")
-        return InFile(bits / (layer.in_features * layer.out_features))
+        return InFile(kept.label, bits / count)
     bits, shape, scale = weights["num_bits"], parts["weight_shape"].tolist(), parts["weight_scale"]
     codes = unpack_from_int32(parts["weight_packed"], bits, shape).numpy().T
     scale = scale.float().numpy().T

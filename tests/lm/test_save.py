@@ -18,16 +18,16 @@ from .test_load import dequantized
 WAYS = {
     "nf4": ("nf4", {"double_quant": True}, "nf4"),
     "fp4": ("fp4", {"block_size": 128}, "fp4"),
-    "absmax": ("absmax", {"bits": 2}, "2 bits (compressed-tensors)"),
+    "absmax": ("absmax", {"bits": 2}, "compressed-tensors, 2 bits"),
     "groups": (
         "zero_point",
         {"bits": 3, "group_size": 64},
-        "3 bits, group 64 (compressed-tensors)",
+        "compressed-tensors, 3 bits, group 64",
     ),
     "gptq": (
         "gptq",
         {"bits": 5, "group_size": 64, "act_order": True, "static_groups": True, "symmetric": False},
-        "5 bits, group 64 (compressed-tensors)",
+        "compressed-tensors, 5 bits, group 64",
     ),
 }
 
@@ -229,4 +229,4 @@ def test_activations_in_few_bits_are_part_of_the_label():
     kept = stored.Checkpoint(
         None, {"quant_method": "compressed-tensors", "config_groups": {0: group}}
     )
-    assert kept.label == "float, 8 bits, activations 8 bits (compressed-tensors)"
+    assert kept.label == "compressed-tensors, float, 8 bits, activations 8 bits"
