@@ -93,14 +93,13 @@ def _others(model, kinds):
     return [name for name, x in named if isinstance(x, kinds) and name not in model.stored]
 
 
-def _check_kinds(model, kinds, library):
+def _check_kinds(model, kinds, library, subclasses=False):
     """Refuse to save weights that the library has no layer for."""
     layers = dict(model.network.named_modules())
     for name in model.stored:
-        if not isinstance(layers.get(name), kinds):
-            kind = (
-                type(layers[name]).__name__ if name in layers else "part of one tensor of experts"
-            )
+        layer = layers.get(name)
+        if type(layer) not in kinds and not (subclasses and isinstance(layer, kinds)):
+            kind = type(layer).__name__ if layer else "part of one tensor of experts"
             allowed = " and ".join(sorted(kind.__name__ for kind in kinds))
             raise ValueError(f"{library} has codes for {allowed} layers alone; {name} is {kind}")
 
@@ -159,7 +158,7 @@ def _compressed_tensors_config(model):
     import torch
 
     need_compressed_tensors(f"saving {model.quantization}")
-    _check_kinds(model, (torch.nn.Linear,), "compressed-tensors")
+    _check_kinds(model, (torch.nn.Linear,), "compressed-tensors", subclasses=True)
     settings = {(q.bits, q.group_size, q.symmetric) for q in model.stored.values()}
     if any(q.group_index is not None for q in model.stored.values()):
         raise ValueError(

@@ -12,6 +12,7 @@ import quantlab as ql
 from quantlab import lm
 from quantlab.lm import saving, stored
 
+from . import architectures
 from .test_load import dequantized
 
 #: Ways to quantize, and how the folder is labelled.
@@ -230,3 +231,26 @@ def test_activations_in_few_bits_are_part_of_the_label():
         None, {"quant_method": "compressed-tensors", "config_groups": {0: group}}
     )
     assert kept.label == "compressed-tensors, float, 8 bits, activations 8 bits"
+
+
+@pytest.fixture(scope="module")
+def words(text):
+    return architectures.tokenizer([text[:4000]])
+
+
+@pytest.mark.parametrize("name", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("method", ["absmax", "nf4"])
+def test_each_architecture_loads_again_or_says_why_not(words, tmp_path, text, name, method):
+    source = architectures.save(name, tmp_path / "source", words)
+    before = lm.quantize(lm.load(source, device="cpu"), method)
+    try:
+        folder = before.save(tmp_path / "saved")
+    except ValueError as error:
+        assert "has codes for" in str(error) and list(tmp_path.iterdir()) == [source]
+        assert name in ("gpt2", "falcon", "mixtral", "gpt_oss", "deepseek_v3")
+        return
+    after = lm.load(folder, device="cpu")
+    # Scales of 11 bits, and a vocabulary that all tokens are equally likely of.
+    assert after.perplexity(text[:300]) == pytest.approx(before.perplexity(text[:300]), rel=2e-4)
+    # The library counts the scale of a block that is not full as well.
+    assert after.bits_per_weight == pytest.approx(before.bits_per_weight, rel=1e-3)
