@@ -9,7 +9,8 @@ import sys
 import install
 
 VENV = install.ROOT / ".venv" / "colab"
-# What quantlab uses of Colab's packages (all that it needs but bitsandbytes, which is not there).
+# What quantlab uses of Colab's packages: all that it needs but bitsandbytes and compressed-tensors,
+# which are not there (and no notebook needs the second).
 COLAB = ["numpy", "matplotlib", "ipywidgets", "anywidget"]
 COLAB += ["torch", "transformers", "accelerate", "tqdm", "psutil"]
 TESTS = ["ipykernel", "nbclient", "pytest"]

@@ -1,11 +1,16 @@
 """Load a model: the bundled one by name, a folder, or a hub id; 32, 16, 8 or 4 bits a weight."""
 
+import copy
+import functools
 import re
 from pathlib import Path
 
 from .. import _data
+from ..affine import Quantized
+from . import layers, stored
 from .machine import best_device, check_memory, has_bf16
 from .model import Model
+from .stored import checkpoint
 
 BUNDLED = "tiny-lm"
 PLAIN = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -13,13 +18,15 @@ QUANTIZED = ("int8", "nf4", "fp4")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
-def load(name=BUNDLED, quantization="bf16", device=None, double_quant=False, as_stored=True):
+def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_stored=True):
     """Load a causal language model.
 
     name: "tiny-lm", which comes with the course; a folder as `save_pretrained` writes it; or a
     hub id such as "Qwen/Qwen2.5-0.5B", the one case in which anything is downloaded.
     quantization: "bf16", "fp16", "fp32", "int8" (LLM.int8()), "nf4", "fp4", or a transformers
     `BitsAndBytesConfig`. int8 and the 4-bit formats compute in bf16, on a GPU without it in fp16.
+    None: as the model is stored, in 4 bits or 8, or as `Model.save` wrote it; a model that is not
+    quantized in bf16, on a GPU without it in fp16. What is stored in few bits loads only so.
     device: None for a CUDA device if there is one, else the CPU. double_quant: with nf4 and fp4,
     quantize the scales as well. as_stored: what a 4-bit model is weighed and compared by; False
     lets bitsandbytes repack its layers at their first use where its CPU kernel is faster
@@ -33,11 +40,19 @@ def load(name=BUNDLED, quantization="bf16", device=None, double_quant=False, as_
     device = best_device(device)
     dtype, config = _precision(quantization, device, double_quant)
     folder = source if local else _reach_hub(source)
+    kept = checkpoint(folder)
+    if kept is not None:
+        _check_agrees(name, kept, quantization, double_quant)
+        kept.check_packages(name)
+        dtype, config = _stored_precision(kept, device)
+    label = kept.label if kept else _label(quantization, dtype)
     if config is not None:
         _need_bitsandbytes()
     needed = estimate_bytes(folder, dtype, config)
-    check_memory(needed, device, f"{name} in {_label(quantization)}")
-    model = _load(source, local, dtype, config, device, _label(quantization))
+    check_memory(needed, device, f"{name} in {label}")
+    model = _load(source, local, dtype, config, device, kept)
+    if config is not None:
+        _look_at_layers(model, label)
     if as_stored:
         keep_as_stored(model.network)
     return model
@@ -93,12 +108,20 @@ def _precision(quantization, device, double_quant):
     import torch
     from transformers import BitsAndBytesConfig
 
+    half = torch.bfloat16 if has_bf16(device) else torch.float16
     if isinstance(quantization, BitsAndBytesConfig):
-        return quantization.bnb_4bit_compute_dtype, quantization
-    if not isinstance(quantization, str):
+        if double_quant:
+            raise ValueError(
+                "double_quant=True goes with a name, 'nf4' or 'fp4'; a BitsAndBytesConfig says it "
+                "itself: bnb_4bit_use_double_quant=True"
+            )
+        return half, quantization
+    if not isinstance(quantization, (str, type(None))):
         raise TypeError(f"quantization must be a name or BitsAndBytesConfig, got {quantization!r}")
     if double_quant and quantization not in ("nf4", "fp4"):
         raise ValueError(f"double_quant is for 'nf4' and 'fp4', got {quantization!r}")
+    if quantization is None:
+        return half, None
     if quantization in PLAIN:
         if quantization == "bf16" and not has_bf16(device):
             raise ValueError(
@@ -109,18 +132,46 @@ def _precision(quantization, device, double_quant):
     if quantization not in QUANTIZED:
         allowed = ", ".join([*PLAIN, *QUANTIZED])
         raise ValueError(f"quantization must be one of {allowed}, got {quantization!r}")
-    dtype = torch.bfloat16 if has_bf16(device) else torch.float16
     if quantization == "int8":
-        return dtype, BitsAndBytesConfig(load_in_8bit=True)
-    return dtype, BitsAndBytesConfig(
+        return half, BitsAndBytesConfig(load_in_8bit=True)
+    return half, BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type=quantization,
         bnb_4bit_use_double_quant=double_quant,
-        bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_compute_dtype=half,
     )
 
 
-def _label(quantization):
+def _check_agrees(name, kept, quantization, double_quant):
+    """Refuse another quantization than the one a model is stored in."""
+    nested = kept.settings.get("bnb_4bit_use_double_quant", False)
+    if quantization in (None, kept.label) and (nested or not double_quant):
+        return
+    asked = f"quantization={quantization!r}" + ", double_quant=True" * double_quant
+    raise ValueError(
+        f"{name} is stored in {kept.label} and loads only as it is: leave {asked} out, or quantize "
+        "the 16-bit model that it was made from"
+    )
+
+
+def _stored_precision(kept, device):
+    """Return the dtype of what is not quantized, and what bitsandbytes stored, or None."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    dtype = kept.shape.dtype or torch.bfloat16
+    if dtype == torch.bfloat16 and not has_bf16(device):
+        dtype = torch.float16
+    if kept.method != "bitsandbytes":
+        return dtype, None
+    kept.settings["bnb_4bit_compute_dtype"] = str(dtype).removeprefix("torch.")
+    return dtype, BitsAndBytesConfig.from_dict(kept.settings)
+
+
+def _label(quantization, dtype):
+    """Say in a word how the linear layers of a model are loaded that is stored in plain numbers."""
+    if quantization is None:
+        return next(name for name, long in PLAIN.items() if str(dtype) == f"torch.{long}")
     if isinstance(quantization, str):
         return quantization
     return quantization.bnb_4bit_quant_type if quantization.load_in_4bit else "int8"
@@ -166,10 +217,13 @@ def _reach_hub(hub_id):
     return hub_id
 
 
-def _load(source, local, dtype, config, device, label):
+def _load(source, local, dtype, config, device, kept=None):
+    """Load what is checked. kept: the `Checkpoint` of weights that are stored in few bits."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options = {"trust_remote_code": False, "local_files_only": local}
+    if kept is not None:
+        options["config"], config = kept.shape, None
     with _quiet(local):
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
         network = AutoModelForCausalLM.from_pretrained(
@@ -181,7 +235,58 @@ def _load(source, local, dtype, config, device, label):
             **options,
         )
     network.eval()
-    return Model(network, tokenizer, name=Path(source).name, quantization=label)
+    method = kept.method if kept is not None else ""
+    model = Model(network, tokenizer, name=Path(source).name, method=method)
+    if method == "compressed-tensors":
+        _keep_codes(model, source, kept)
+    return model
+
+
+def _keep_codes(model, source, kept):
+    """Note what compressed-tensors stores of each layer, and take its values from there.
+
+    transformers decodes with the scales as they are, in FP16, and rounds the products to it.
+    """
+    matrices = {matrix.name: matrix for matrix in model.matrices()}
+    for name, codes in stored.layers(source, kept, matrices):
+        model.stored[name] = codes
+        if isinstance(codes, Quantized):
+            matrices[name].write(codes.dequantize())
+
+
+def _look_at_layers(model, asked):
+    """Check what bitsandbytes made of every large weight: warn of what it left, or raise."""
+    method = "'absmax', bits=8" if asked == "int8" else repr(asked)
+    ours = f"lm.quantize(lm.load(..., quantization='bf16'), {method})"
+    advice = f"bitsandbytes takes neither experts nor subclasses of Linear, {ours} takes both"
+    layers.check(model.name, asked, model.body(), advice)
+    for weight in layers.body(model.network):
+        if _misread(weight.tensor):
+            raise ValueError(
+                f"{model.name} in {asked}: bitsandbytes on this CPU reads 4-bit weights wrongly "
+                f"where the inputs are a multiple of 16 but not of the block size, 64, as the "
+                f"{weight.shape[0]} of {weight.name}; {ours} has no such limit"
+            )
+        if weight.kind == "int8":
+            weight.module.forward = functools.partial(_by_rows, weight.module.forward)
+
+
+def _misread(tensor):
+    """True if a 4-bit weight reads differently as a matrix than as the row of blocks it is."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    state = getattr(tensor, "quant_state", None)
+    if state is None or tensor.device.type != "cpu" or state.shape[1] % state.blocksize == 0:
+        return False
+    row = copy.copy(state)
+    row.shape = (1, state.shape.numel())
+    values, right = dequantize_4bit(tensor.data, state), dequantize_4bit(tensor.data, row)
+    return not values.flatten().equal(right.flatten())
+
+
+def _by_rows(compute, x):
+    """Give an int8 layer its inputs as a matrix: bitsandbytes fails at DeepSeek's four axes."""
+    return compute(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
 
 def keep_as_stored(network):

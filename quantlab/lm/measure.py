@@ -4,6 +4,8 @@ import math
 import time
 from dataclasses import dataclass
 
+from . import layers
+
 
 @dataclass(frozen=True)
 class TextLoss:
@@ -20,7 +22,7 @@ class TextLoss:
 
     @property
     def bits_per_byte(self):
-        """The loss in bits over the bytes of the text; it does not depend on the tokenizer."""
+        """The loss in bits over the bytes it was summed over; no matter which tokenizer."""
         return self.nats / math.log(2) / self.bytes
 
 
@@ -56,7 +58,14 @@ def text_loss(model, text, window=None, stride=None):
     for ids, [log_chances] in _predictions([model], text, window, stride):
         nats -= log_chances.gather(2, ids[:, :, None]).double().sum().item()
         count += ids.numel()
-    return TextLoss(nats, count, len(text.encode()))
+    return TextLoss(nats, count, _scored_bytes(model.tokenizer, text))
+
+
+def _scored_bytes(tokenizer, text):
+    """Return the bytes of a text less those of a first token that has nothing before it."""
+    if tokenizer.bos_token_id is not None:
+        return len(text.encode())
+    return len(text.encode()) - len(spelled(tokenizer, encode(tokenizer, text)[:1]).encode())
 
 
 def divergence(model, reference, text, window=None, stride=None):
@@ -111,8 +120,36 @@ def _predictions(models, text, window, stride):
             ids = torch.tensor(batch, device=model.device)
             with torch.inference_mode():
                 logits = model.network(input_ids=ids, use_cache=False).logits[:, -scored - 1 : -1]
+                _check_numbers(model, _broken(logits))
                 chances.append(torch.log_softmax(logits.float(), dim=-1).to(first.device))
         yield torch.tensor(batch, device=first.device)[:, -scored:], chances
+
+
+def _broken(logits):
+    """Return whether some logit is infinite or no number; minus infinity rules a token out."""
+    import torch
+
+    return torch.isnan(logits).any() | torch.isposinf(logits).any()
+
+
+class _Watch:
+    """Notes in passing whether a logit was broken; to ask at each token would stop a GPU."""
+
+    broken = False
+
+    def __call__(self, input_ids, logits):
+        self.broken = _broken(logits) | self.broken
+        return logits
+
+
+def _check_numbers(model, broken):
+    """Raise FloatingPointError if logits were broken."""
+    if broken:
+        dtype = str(model.network.dtype).removeprefix("torch.")
+        why = "fp16 ends at 65504, and a value overflowed: load the model in bf16 or fp32"
+        if dtype != "float16":
+            why = f"its weights, or what {dtype} made of them, are not finite"
+        raise FloatingPointError(f"{model.name or 'the model'} predicts NaN or infinity; {why}")
 
 
 def _windows(tokens, window, stride, begin, at_once=8):
@@ -141,10 +178,10 @@ def _windows(tokens, window, stride, begin, at_once=8):
 
 
 def _check_window(model, window, stride):
-    longest = model.network.config.max_position_embeddings
     window = model.window if window is None else window
-    if not 2 <= window <= longest:
-        raise ValueError(f"window must be 2 to {longest} tokens for this model, got {window}")
+    if not 2 <= window <= model.longest:
+        limit = f"2 to {model.longest}" if model.longest < math.inf else "at least 2"
+        raise ValueError(f"window must be {limit} tokens for this model, got {window}")
     stride = max(1, window // 2) if stride is None else stride
     if not 1 <= stride < window:
         raise ValueError(f"stride must be 1 to {window - 1}, below the window, got {stride}")
@@ -165,27 +202,9 @@ def encode(tokenizer, text):
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
 
-def layer_cost(layer, stored_bits=None):
-    """Return (bits, weights) of one linear layer: its codes and scales, or its plain weights."""
-    import torch
-
-    if stored_bits is not None:
-        return stored_bits, layer.weight.numel()
-    weights = layer.in_features * layer.out_features
-    tensors = [layer.weight.data, *_scales(layer, torch)]
-    return 8 * sum(t.nbytes for t in tensors), weights
-
-
-def _scales(layer, torch):
-    """Return the scales that bitsandbytes keeps beside a layer's codes."""
-    state = getattr(layer.weight, "quant_state", None)
-    if state is not None:  # 4 bits: block scales, or their codes, the scales of those and a mean
-        nested = [state.offset, state.state2.absmax] if state.nested else []
-        return [state.absmax, *nested]
-    row_scales = getattr(layer.weight, "SCB", None)
-    if row_scales is None:
-        row_scales = getattr(getattr(layer, "state", None), "SCB", None)
-    return [] if row_scales is None else [row_scales]
+def spelled(tokenizer, tokens):
+    """Return the text that tokens spell, without special tokens and with every blank."""
+    return tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
 
 def memory_bytes(model):
@@ -195,9 +214,9 @@ def memory_bytes(model):
     `lm.quantize`) as they would be packed; embeddings, norms and the output head as they are.
     Activations, the KV cache and what torch itself needs come on top.
     """
-    linears = dict(model.linears())
-    total = sum(layer_cost(layer, model.stored.get(n))[0] for n, layer in linears.items()) / 8
-    counted = {id(layer.weight) for layer in linears.values()}
+    body = layers.body(model.network)
+    total = sum(held.bits for held in model.body()) / 8
+    counted = {id(weight.whole) for weight in body}
     total += sum(p.nbytes for p in model.network.parameters() if id(p) not in counted)
     return math.ceil(total)
 
@@ -206,14 +225,14 @@ def generate(model, ids, new_tokens, exactly=False):
     """Return the tokens that follow `ids` (sequences, tokens), chosen greedily."""
     import torch
 
-    longest = model.network.config.max_position_embeddings
-    if ids.shape[1] + new_tokens > longest:
+    if ids.shape[1] + new_tokens > model.longest:
         raise ValueError(
             f"{ids.shape[1]} tokens of prompt and {new_tokens} new ones are more than the "
-            f"{longest} that this model can read: shorten the prompt or ask for fewer"
+            f"{model.longest} that this model can read: shorten the prompt or ask for fewer"
         )
     tokenizer = model.tokenizer
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    watch = _Watch()
     with torch.inference_mode():
         output = model.network.generate(
             input_ids=ids,
@@ -222,7 +241,9 @@ def generate(model, ids, new_tokens, exactly=False):
             min_new_tokens=new_tokens if exactly else None,
             do_sample=False,
             pad_token_id=padding,
+            logits_processor=[watch],
         )
+    _check_numbers(model, watch.broken)
     return output[:, ids.shape[1] :]
 
 
@@ -237,12 +258,17 @@ def prompts(model, texts):
 
 def generate_text(model, prompt, max_new_tokens=60):
     """Return `prompt` and its greedy continuation of at most `max_new_tokens` tokens."""
+    import torch
+
     if not isinstance(prompt, str):
         raise TypeError(f"prompt must be a string, got {type(prompt).__name__}")
     if not prompt and model.tokenizer.bos_token_id is None:
         raise ValueError("this model has no beginning token, so the prompt cannot be empty")
-    new = generate(model, prompts(model, [prompt]), max_new_tokens)
-    return prompt + model.tokenizer.decode(new[0], skip_special_tokens=True)
+    ids = prompts(model, [prompt])
+    new = generate(model, ids, max_new_tokens)
+    # Decoded alone, the first new token of a SentencePiece tokenizer would lose its blank.
+    before, after = (spelled(model.tokenizer, part[0]) for part in (ids, torch.cat([ids, new], 1)))
+    return prompt + after[len(before) :]
 
 
 def facts(model):

@@ -1,26 +1,27 @@
 """A language model with its tokenizer, and everything that the course asks of it."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import measure
+from . import layers, measure, saving
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
     """A causal language model and its tokenizer.
 
-    network: a transformers causal language model. tokenizer: the one it was trained with.
-    quantization: how its linear layers are stored, in words. stored: for layers that
-    `lm.quantize` replaced by their dequantized weights, the bits their codes and scales take.
+    network: a transformers causal language model. tokenizer: the one it was trained with. stored:
+    for weights that are dequantized ones, by name, the codes and scales that these come from, as a
+    method of the core returns them. method: the name of that method.
     Any network that transformers loads can be measured: ``lm.Model(network, tokenizer)``.
     """
 
     network: Any
     tokenizer: Any
     name: str = ""
-    quantization: str = ""
-    stored: dict[str, float] = field(default_factory=dict)
+    stored: dict[str, Any] = field(default_factory=dict)
+    method: str = ""
 
     def __repr__(self):
         return (
@@ -34,30 +35,61 @@ class Model:
         return next(self.network.parameters()).device
 
     @property
+    def longest(self):
+        """The number of tokens that the model can read at once; infinite where none is set.
+
+        BLOOM has none: it tells near from far by a slope (ALiBi), not by a table of positions.
+        """
+        config = self.network.config.get_text_config()
+        return getattr(config, "max_position_embeddings", None) or math.inf
+
+    @property
     def window(self):
         """The number of tokens that perplexity and calibration read at once: at most 1,024."""
-        return min(self.network.config.max_position_embeddings, 1024)
+        return min(self.longest, 1024)
+
+    @property
+    def quantization(self):
+        """How the large weights of its body are stored, in words, as read off the layers."""
+        return layers.label(self.body())
 
     def linears(self):
-        """Return (name, layer) of every linear layer that is quantized: all but the output head."""
+        """Return (name, layer) of every linear layer, whatever its class, but the output head."""
         import torch
 
-        head = self.network.get_output_embeddings()
-        return [
-            (name, layer)
-            for name, layer in self.network.named_modules()
-            if isinstance(layer, torch.nn.Linear) and layer is not head
-        ]
+        weights = layers.body(self.network)
+        return [(w.name, w.module) for w in weights if isinstance(w.module, torch.nn.Linear)]
+
+    def matrices(self):
+        """Return every `Weight` that `lm.quantize` quantizes: linear layers, Conv1D, experts."""
+        return [weight for weight in layers.body(self.network) if weight.turned is not None]
+
+    def body(self):
+        """Return what the body holds: a `Held` for every large weight but embeddings and head."""
+        return layers.survey(self)
+
+    def left_out(self):
+        """Return what of the body is not quantized: a dict from names to shares of its weights."""
+        return layers.left_out(self.body())
 
     @property
     def bits_per_weight(self):
-        """Bits per weight of the linear layers, scales included; 16 for a bf16 model."""
-        costs = [measure.layer_cost(layer, self.stored.get(name)) for name, layer in self.linears()]
-        return sum(bits for bits, _ in costs) / sum(weights for _, weights in costs)
+        """Bits per weight of the whole body, scales included; 16 for a bf16 model.
+
+        The body is every large weight but the embeddings and the output head. What of it stays in
+        16 bits counts with 16. NaN for a model without such weights.
+        """
+        held = self.body()
+        weights = sum(one.count for one in held)
+        return sum(one.bits for one in held) / weights if weights else math.nan
 
     def memory_bytes(self):
         """Return the bytes of all weights, with the codes and scales of the quantized ones."""
         return measure.memory_bytes(self)
+
+    def save(self, folder):
+        """Write the model into a folder for `lm.load`; see `quantlab.lm.saving.save`."""
+        return saving.save(self, folder)
 
     def text_loss(self, text, window=None, stride=None):
         """Return the `TextLoss` of a text; see `quantlab.lm.measure.text_loss`."""

@@ -2,15 +2,15 @@
 
 import copy
 import dataclasses
+import warnings
 
 import numpy as np
 
-from .. import _data
 from .._checks import whole
-from ..gptq import hessian
 from ..methods import ACTIVATIONS, CALIBRATION, METHODS
 from ..methods import method as row_of
-from .measure import encode
+from . import layers
+from .calibration import calibration_windows, flow
 
 
 def quantize(model, method="gptq", calibration=None, progress=None, **settings):
@@ -34,14 +34,20 @@ def quantize(model, method="gptq", calibration=None, progress=None, **settings):
     row = _checked_row(method, calibration, settings)
     settings = row.settings | settings
     _check_groups(model, settings.get("group_size"))
-    network = copy.deepcopy(model.network)
-    new = dataclasses.replace(model, network=network, quantization=_label(row, settings), stored={})
-    with _Progress(progress, len(new.linears())) as report:
-        if row.needs == CALIBRATION:
-            _one_pass(new, calibration_windows(new, calibration), row, settings, report)
+    windows = calibration_windows(model, calibration) if row.needs == CALIBRATION else None
+    new = dataclasses.replace(
+        model, network=copy.deepcopy(model.network), stored={}, method=row.name
+    )
+    matrices = new.matrices()
+    with _Progress(progress, len(matrices)) as report:
+        work = _Work(new, row, settings, report)
+        if windows is not None:
+            flow(new.network, matrices, windows, work.finish)
         else:
-            for name, layer in new.linears():
-                _replace(new, name, layer, row(_weight(layer), **settings), report)
+            for matrix in matrices:
+                work.finish(matrix)
+    work.warn_of_unseen()
+    layers.check(model.name, row.label, new.body(), "no method of the course knows their layout")
     return new
 
 
@@ -62,87 +68,48 @@ def _checked_row(method, calibration, settings):
     return row
 
 
-def _label(row, settings):
-    """Say in words how the layers are stored, from the settings that were used."""
-    words = [row.name]
-    if row.bits is None:
-        words.append(f"{settings['bits']} bits")
-        words += [f"group {settings['group_size']}"] * bool(settings["group_size"])
-    return ", ".join(words)
+class _Work:
+    """Quantizes one matrix after the other by one row of the table, and notes what came of it."""
 
+    def __init__(self, model, row, settings, report):
+        self.model, self.row, self.settings, self.report = model, row, settings, report
+        self.unseen = []
 
-def calibration_windows(model, calibration=None):
-    """Return calibration text as windows of tokens, a tensor (windows, model.window).
+    def finish(self, matrix, hessian=None):
+        """Put a matrix's dequantized values in its place and note its codes and scales."""
+        if hessian is None and self.row.needs == CALIBRATION:
+            # To equal and independent inputs no row can make up for another: each is rounded.
+            hessian = np.eye(matrix.shape[0])
+            self.unseen.append(matrix)
+        result = self.row(matrix.read(), hessian, **self.settings)
+        matrix.write(result.dequantize())
+        self.model.stored[matrix.name] = result
+        self.report(matrix.name)
 
-    Each window starts with the beginning token if there is one; what does not fill a last window
-    is left out, unless there is no other.
-    """
-    import torch
-
-    if calibration is None:
-        calibration = (_data.path("texts") / "calibration.txt").read_text(encoding="utf-8")
-    texts = [calibration] if isinstance(calibration, str) else calibration
-    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"calibration must be a text or a list of texts, got {calibration!r}")
-    tokens = [token for text in texts for token in encode(model.tokenizer, text)]
-    begin = model.tokenizer.bos_token_id
-    inner = min(model.window - (begin is not None), len(tokens))
-    if inner < 1:
-        raise ValueError("the calibration text is empty: give some sentences like those to come")
-    rows = torch.tensor(tokens[: len(tokens) // inner * inner]).reshape(-1, inner)
-    if begin is not None:
-        rows = torch.nn.functional.pad(rows, (1, 0), value=begin)
-    return rows.to(model.device)
-
-
-def _one_pass(model, windows, row, settings, report):
-    """Let the calibration text flow through the model once.
-
-    Each linear layer, when the text reaches it, quantizes itself for the inputs it sees and only
-    then computes. All layers before it are quantized by then, so it can make up for their errors.
-    """
-    import torch
-
-    seen = {}
-
-    def on_arrival(name):
-        def quantize_yourself(layer, inputs):
-            x = inputs[0]
-            if seen.get("input") is not x:  # q, k and v read one input: one Hessian serves all
-                flat = x.reshape(-1, x.shape[-1]).float().cpu().numpy()
-                seen.update(input=x, hessian=hessian(flat))
-            result = row(_weight(layer), seen["hessian"], **settings)
-            _replace(model, name, layer, result, report)
-
-        return quantize_yourself
-
-    hooks = [layer.register_forward_pre_hook(on_arrival(name)) for name, layer in model.linears()]
-    try:
-        with torch.inference_mode():
-            model.network.base_model(input_ids=windows, use_cache=False)
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _weight(layer):
-    """Return a layer's weight in the course's layout, (in, out): the one place where it turns."""
-    return layer.weight.detach().float().cpu().numpy().T
-
-
-def _replace(model, name, layer, result, report):
-    """Put dequantized values into a layer and note what its codes and scales take."""
-    import torch
-
-    values = np.ascontiguousarray(result.dequantize().T, np.float32)
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(values))
-    model.stored[name] = result.bits_per_value * values.size
-    report(name)
+    def warn_of_unseen(self):
+        """Say in one sentence which matrices no calibration token came to."""
+        if not self.unseen:
+            return
+        places = {}
+        for matrix in self.unseen:
+            if matrix.expert is None:
+                places[matrix.name] = ""
+            else:
+                module = matrix.name.removesuffix(f".{matrix.parameter}.{matrix.expert}")
+                places.setdefault(module, [set(), len(matrix.whole)])[0].add(matrix.expert)
+        named = [
+            f"{len(place[0])} of {place[1]} experts of {name}" if place else name
+            for name, place in places.items()
+        ]
+        warnings.warn(
+            f"{self.row.label} rounded to nearest what no calibration token came to: "
+            f"{', '.join(named)}; a longer calibration text reaches more",
+            stacklevel=3,
+        )
 
 
 def _check_source(model):
-    if model.stored or any(not layer.weight.is_floating_point() for _, layer in model.linears()):
+    if any(held.quantized for held in model.body()):
         raise ValueError(
             f"the model is quantized already ({model.quantization}): start from "
             "lm.load(..., quantization='bf16')"
@@ -153,11 +120,11 @@ def _check_groups(model, group_size):
     if group_size is None:
         return
     whole("group_size", group_size, 1)
-    for name, layer in model.linears():
-        if layer.in_features % group_size:
+    for matrix in model.matrices():
+        if matrix.shape[0] % group_size:
             raise ValueError(
-                f"group_size must divide the inputs of every layer; {name} has "
-                f"{layer.in_features}, got {group_size}"
+                f"group_size must divide the inputs of every layer; {matrix.name} has "
+                f"{matrix.shape[0]}, got {group_size}"
             )
 
 

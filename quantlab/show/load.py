@@ -90,7 +90,8 @@ def explorer(measured, first):
 
     once = cache(measured)
     quant_type, double_quant, compute_dtype = (f"bnb_4bit_{name}" for name in NAMES)
-    types, dtypes = {"options": ["fp4", "nf4"]}, {"options": ["float32", "bfloat16"]}
+    types = {"options": ["fp4", "nf4"]}
+    dtypes = {"options": ["float32", "bfloat16", "float16"]}
     controls = {
         quant_type: control(widgets.ToggleButtons, quant_type, "15em", value="nf4", **types),
         double_quant: widgets.Checkbox(value=True, description=double_quant, indent=False),

@@ -1,8 +1,10 @@
 """Loading: what is served, what is refused, and that the network is left alone."""
 
+import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -89,18 +91,36 @@ def test_reading_a_text_changes_no_stored_byte_on_any_cpu(short_text):
     assert model.memory_bytes() == bytes_before and layer.weight.quant_state.nested
 
 
-def test_bits_and_bytes_config_is_taken_as_it_is():
+@pytest.fixture(scope="module")
+def by_config():
+    """A load by a config that leaves the compute type out: the library's default is float32."""
     from transformers import BitsAndBytesConfig
 
     config = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
     )
-    ours = lm.load("tiny-lm", config, device="cpu")
-    assert ours.quantization == "nf4"
-    assert ours.memory_bytes() == lm.load("tiny-lm", "nf4", "cpu", double_quant=True).memory_bytes()
+    return lm.load("tiny-lm", config, device="cpu")
+
+
+def test_bits_and_bytes_config_is_taken_as_it_is(by_config):
+    assert by_config.quantization == "nf4"
+    layers = [layer for _, layer in by_config.linears()]
+    assert {layer.compute_dtype for layer in layers} == {torch.float32}
+    theirs = lm.load("tiny-lm", "nf4", "cpu", double_quant=True)
+    assert by_config.memory_bytes() == theirs.memory_bytes()
+
+
+def test_a_config_loads_the_rest_in_16_bits_as_a_name_does(by_config):
+    linears = {id(layer.weight) for _, layer in by_config.linears()}
+    others = [p for p in by_config.network.parameters() if id(p) not in linears]
+    assert {p.dtype for p in others} == {torch.bfloat16}
+
+
+def test_double_quant_beside_a_config_is_refused():
+    from transformers import BitsAndBytesConfig
+
+    with pytest.raises(ValueError, match=r"goes with a name, .* bnb_4bit_use_double_quant=True"):
+        lm.load("tiny-lm", BitsAndBytesConfig(load_in_4bit=True), "cpu", double_quant=True)
 
 
 @pytest.mark.parametrize("name", ["tiny_lm", "gpt2", "no/such/folder", ""])
@@ -120,8 +140,9 @@ def test_an_unknown_quantization_lists_what_is_served():
 
 
 def test_double_quant_is_refused_where_there_are_no_blocks():
-    with pytest.raises(ValueError, match="double_quant is for 'nf4' and 'fp4', got 'int8'"):
-        lm.load("tiny-lm", "int8", double_quant=True)
+    for name in ("int8", None):
+        with pytest.raises(ValueError, match=f"double_quant is for 'nf4' and 'fp4', got {name!r}"):
+            lm.load("tiny-lm", name, double_quant=True)
 
 
 def test_a_hub_id_without_network_says_to_use_the_bundled_model(monkeypatch):
@@ -190,6 +211,28 @@ def test_a_gpu_without_bf16_is_told_to_use_fp16(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     with pytest.raises(ValueError, match=r"Tesla T4 does not compute in bfloat16.*'fp16'"):
         lm.load("tiny-lm", "bf16")
+
+
+def test_a_load_with_defaults_says_fp16_on_a_gpu_without_bf16():
+    """In a process of its own: a pretended GPU stays for good."""
+    code = (
+        "import pretended_gpu as gpu\n"
+        "gpu.ANSWERS |= {'get_device_capability': (7, 5)}\n"
+        "gpu.install()\n"
+        "from quantlab import lm\n"
+        "model = lm.load()\n"
+        "print(model.quantization, model.device, model.network.dtype)"
+    )
+    there = Path(__file__).parents[1] / "notebooks"
+    paths = os.pathsep.join([str(there), *filter(None, sys.path)])
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    )
+    assert out.stdout.split() == ["fp16", "cuda:0", "torch.float16"]
 
 
 def test_4_bits_on_a_gpu_without_bf16_compute_in_fp16(monkeypatch):

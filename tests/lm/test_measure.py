@@ -188,3 +188,23 @@ def test_memory_counts_the_quantized_layers_by_their_codes(half):
 def test_any_transformers_model_can_be_measured(exact):
     model = lm.Model(exact.network, exact.tokenizer)
     assert model.perplexity("Once upon a time there was a king.") > 1
+
+
+@pytest.fixture(scope="module")
+def overflowing():
+    """tiny-lm in fp16 with an output that is beyond fp16 and well within bf16."""
+    model = lm.load("tiny-lm", "fp16", device="cpu")
+    with torch.no_grad():
+        model.network.model.layers[0].mlp.up_proj.weight *= 3e4
+        model.network.model.layers[0].mlp.gate_proj.weight *= 3e4
+    return model
+
+
+def test_a_loss_that_overflows_in_fp16_is_said(overflowing, short_text):
+    with pytest.raises(FloatingPointError, match=r"fp16 ends at 65504.* in bf16 or fp32"):
+        overflowing.perplexity(short_text[:200])
+
+
+def test_a_text_that_overflows_in_fp16_is_said(overflowing):
+    with pytest.raises(FloatingPointError, match="tiny-lm predicts NaN or infinity; fp16 ends"):
+        overflowing.generate_text("Once upon a time", max_new_tokens=3)

@@ -6,7 +6,7 @@ import torch
 
 import quantlab as ql
 from quantlab import lm
-from quantlab.lm import quantizing
+from quantlab.lm import calibration, quantizing
 
 from .test_load import dequantized
 
@@ -98,7 +98,7 @@ def test_the_first_layer_of_gptq_is_the_cores(exact):
 def test_gptq_calibrates_later_layers_on_quantized_earlier_ones(exact, monkeypatch):
     """The down projection's Hessian is that of the quantized layers before it."""
     seen = []
-    monkeypatch.setattr(quantizing, "hessian", lambda x: seen.append(x) or ql.hessian(x))
+    monkeypatch.setattr(calibration, "hessian", lambda x: seen.append(x) or ql.hessian(x))
     small = lm.quantize(exact, "gptq", bits=2, calibration=FEW_WORDS)
     again = []
     _, last = small.linears()[-1]
@@ -110,7 +110,7 @@ def test_gptq_calibrates_later_layers_on_quantized_earlier_ones(exact, monkeypat
 
 def test_gptq_computes_one_hessian_for_layers_that_share_their_input(exact, monkeypatch):
     seen = []
-    monkeypatch.setattr(quantizing, "hessian", lambda x: seen.append(len(x)) or ql.hessian(x))
+    monkeypatch.setattr(calibration, "hessian", lambda x: seen.append(len(x)) or ql.hessian(x))
     lm.quantize(exact, "gptq", bits=4, calibration=FEW_WORDS)
     layers = exact.network.config.num_hidden_layers
     assert len(seen) == 4 * layers  # q k v together, o, gate and up together, down

@@ -1,0 +1,156 @@
+"""What a folder or a hub model stores: read from its config.json and its safetensors files."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..affine import Quantized
+
+#: What transformers needs to read a kind of checkpoint, as pip calls it and as Python does.
+NEEDS = {
+    "bitsandbytes": {"bitsandbytes": "bitsandbytes"},
+    "compressed-tensors": {"compressed-tensors": "compressed_tensors"},
+    "gptq": {"optimum": "optimum", "gptqmodel": "gptqmodel"},
+    "awq": {"gptqmodel": "gptqmodel"},
+}
+
+
+@dataclass(frozen=True)
+class InFile:
+    """A layer of which only its size in the file is known. bits_per_value: scales included."""
+
+    words: str
+    bits_per_value: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How the weights of a folder or a hub model are quantized.
+
+    shape: its transformers config. settings: the quantization_config in it, a dict.
+    """
+
+    shape: object
+    settings: dict
+
+    @property
+    def method(self):
+        """The library or format, as transformers calls it: "bitsandbytes", "gptq", "mxfp4" ..."""
+        return str(self.settings.get("quant_method", "bitsandbytes"))
+
+    @property
+    def label(self):
+        """How the layers are stored, in words."""
+        settings = self.settings
+        if self.method == "bitsandbytes":
+            return settings["bnb_4bit_quant_type"] if settings.get("load_in_4bit") else "int8"
+        if self.method == "compressed-tensors":
+            return f"compressed-tensors, {_of_groups(settings)}"
+        if "bits" in settings:
+            return f"{self.method}, {_width(settings['bits'], settings.get('group_size'))}"
+        return self.method
+
+    @property
+    def weights_only(self):
+        """True if activations are not quantized, so that decoded weights compute the same."""
+        groups = self.settings.get("config_groups", {}).values()
+        return not any(group.get("input_activations") for group in groups)
+
+    def check_packages(self, name):
+        """Raise ImportError if a package is missing that transformers needs to read this."""
+        needs = NEEDS.get(self.method, {})
+        missing = [pip for pip, module in needs.items() if importlib.util.find_spec(module) is None]
+        if missing:
+            raise ImportError(
+                f"{name} is stored in {self.label}, which transformers reads with "
+                f"{' and '.join(needs)}: run  pip install {' '.join(missing)}  and restart "
+                "the kernel"
+            )
+
+
+def checkpoint(source):
+    """Return the `Checkpoint` of a folder or a hub id, or None if its weights are plain."""
+    from transformers import AutoConfig
+
+    shape = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    text = shape.get_text_config(decoder=True)
+    settings = getattr(shape, "quantization_config", None) or getattr(
+        text, "quantization_config", None
+    )
+    return None if settings is None else Checkpoint(shape, settings)
+
+
+def layers(source, kept, matrices):
+    """Yield (name, codes) of each layer that compressed-tensors stores in a checkpoint.
+
+    source: a folder or a hub id. kept: its `Checkpoint`. matrices: `Weight`s by name. codes:
+    `Quantized` for whole numbers that are packed, else `InFile`.
+    """
+    from huggingface_hub import snapshot_download
+    from safetensors import safe_open
+
+    folder = Path(source)
+    if not folder.is_dir():
+        folder = Path(snapshot_download(source, local_files_only=True))
+    places = {}
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            for key in opened.keys():  # noqa: SIM118, it is no dict
+                name, _, last = key.rpartition(".")
+                places.setdefault(name, {})[last] = file
+    for name, parts in places.items():
+        if name in matrices and "weight_scale" in parts:
+            yield name, _codes(_read(name, parts), kept, matrices[name].count)
+
+
+def _read(name, files):
+    """Return a layer's tensors by name. files: the file of each, by name."""
+    from safetensors import safe_open
+
+    tensors = {}
+    for last, file in files.items():
+        if last.startswith("weight"):
+            with safe_open(file, "pt") as opened:
+                tensors[last] = opened.get_tensor(f"{name}.{last}")
+    return tensors
+
+
+def _codes(parts, kept, count):
+    """Return what one layer of `count` weights stores, from its tensors by name."""
+    from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
+
+    [group, *others] = kept.settings["config_groups"].values()
+    weights = group["weights"]
+    packed = kept.settings["format"] == "pack-quantized" and weights["type"] == "int"
+    if not packed or others or "weight_g_idx" in parts:
+        bits = 8 * sum(t.nbytes for last, t in parts.items() if last != "weight_shape")
+        return InFile(kept.label, bits / count)
+    bits, shape, scale = weights["num_bits"], parts["weight_shape"].tolist(), parts["weight_scale"]
+    codes = unpack_from_int32(parts["weight_packed"], bits, shape).numpy().T
+    scale = scale.float().numpy().T
+    zero, symmetric = np.zeros(scale.shape, np.int16), weights["symmetric"]
+    if not symmetric:
+        places = [shape[0], len(scale)]
+        zero = unpack_from_int32(parts["weight_zero_point"], bits, places, packed_dim=0).numpy().T
+    size = weights["group_size"] if weights["strategy"] == "group" else None
+    return Quantized(codes, scale, zero.astype(np.int16), bits, symmetric, 0, size)
+
+
+def _of_groups(settings):
+    """Say in words how compressed-tensors stores the weights and, if it does, activations."""
+    words = []
+    for group in settings.get("config_groups", {}).values():
+        said = _width(group["weights"]["num_bits"], group["weights"].get("group_size"))
+        if group["weights"].get("type") == "float":
+            said = f"float, {said}"
+        if activations := group.get("input_activations"):
+            said += f", activations {activations['num_bits']} bits"
+        words.append(said)
+    return "; ".join(dict.fromkeys(words))
+
+
+def _width(bits, group_size):
+    grouped = group_size is not None and group_size > 0
+    return f"{bits} bits, group {group_size}" if grouped else f"{bits} bits"
