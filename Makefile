@@ -1,6 +1,11 @@
 # The everyday commands. `make` alone lists them. Every command sets up what it needs by itself.
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := .venv/Scripts
+else
 PYTHON ?= python3
 BIN := .venv/bin
+endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the commands
@@ -13,7 +18,7 @@ test: .venv/.test  ## run every test
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-colab: .venv/colab/.installed  ## run notebooks 00 to 08 with the versions that Colab has
-	@.venv/colab/bin/python -m pytest tests/colab
+	@$(subst .venv,.venv/colab,$(BIN))/python -m pytest tests/colab
 
 notebooks: .venv/.test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py

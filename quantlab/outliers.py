@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._checks import matrix, plain, positive, real_array, same_inner
-from ._fast.affine import integer_matmul
+from ._fast.affine import extremes, integer_matmul
 from ._fast.pieces import slices
 from .affine import Quantized, working_copy
 
@@ -78,10 +78,10 @@ def _weights(w):
 
 def _int8(x, axis):
     """Return the int8 absmax codes along `axis` and the largest magnitudes they are relative to."""
-    x = working_copy(x)
-    peak = np.abs(x).max(axis, keepdims=True)
-    inverse = np.float32(127) * (1 / np.where(peak == 0, np.float32(1), peak))
-    return np.rint(x * inverse).astype(np.int8), peak
+    x = working_copy(x)  # FP16 becomes a float32 copy, which is then overwritten: memory
+    peak = np.abs(extremes(x, axis)).max(axis=0)
+    x *= np.float32(127) * (1 / np.where(peak == 0, np.float32(1), peak))
+    return np.rint(x, out=x).astype(np.int8), peak
 
 
 def _half(name, value):

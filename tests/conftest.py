@@ -18,8 +18,15 @@ hypothesis.settings.load_profile("course")
 
 TESTS = Path(__file__).resolve().parent
 IN_A_BROWSER = [TESTS / "browser", TESTS / "benchmarks"]
+#: What takes minutes comes first: started late, it would run on while another worker has nothing.
+LONGEST = ("test_every_notebook.py", "test_pretended_gpu.py")
 # Doctests would import this file once more, under a name that a folder's conftest has by then.
 collect_ignore = ["conftest.py"]
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first, and keep the order of all others."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_terminal_summary(terminalreporter, config):

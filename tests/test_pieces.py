@@ -11,7 +11,7 @@ cores = pytest.mark.parametrize("cores", [1, 2, 5])
 
 @cores
 def test_results_come_back_in_the_order_of_the_pieces(cores, monkeypatch):
-    monkeypatch.setattr(pieces, "CORES", cores)
+    monkeypatch.setattr(pieces, "WORKERS", cores)
     for count in (0, 1, 2, 7, 100):
         assert pieces.each(lambda i: i * i, range(count)) == [i * i for i in range(count)]
 
@@ -19,7 +19,7 @@ def test_results_come_back_in_the_order_of_the_pieces(cores, monkeypatch):
 @cores
 @pytest.mark.parametrize("bad", [0, 3, 19])  # in the caller's own share, and in the last thread's
 def test_an_error_in_a_piece_comes_out(cores, bad, monkeypatch):
-    monkeypatch.setattr(pieces, "CORES", cores)
+    monkeypatch.setattr(pieces, "WORKERS", cores)
     with pytest.raises(ZeroDivisionError):
         pieces.each(lambda i: 1 / (i - bad), range(20))
 
@@ -58,7 +58,7 @@ def test_codes_do_not_depend_on_how_an_array_is_cut_or_lies(name, size, turned, 
     x = np.random.default_rng(0).standard_normal((300, 160)).astype(np.float32)
     whole = QUANTIZERS[name](x)
     monkeypatch.setattr(pieces, "CHUNK", size)
-    monkeypatch.setattr(pieces, "CORES", 3)
+    monkeypatch.setattr(pieces, "WORKERS", 3)
     cut = QUANTIZERS[name](np.asfortranarray(x) if turned else x)
     assert np.array_equal(cut.codes, whole.codes) and np.array_equal(cut.scale, whole.scale)
     assert np.array_equal(cut.zero_point, whole.zero_point)
@@ -77,7 +77,7 @@ def test_one_bad_value_in_a_late_piece_is_refused_with_its_place(quantize, bad, 
 
 @pytest.mark.parametrize("f", ql.formats.ALL.values(), ids=lambda f: f.name)
 def test_a_long_array_encodes_as_its_parts_do(f, monkeypatch):
-    monkeypatch.setattr(pieces, "CORES", 3)
+    monkeypatch.setattr(pieces, "WORKERS", 3)
     monkeypatch.setattr("quantlab._fast.formats.CHUNK", 10_000)
     x = np.random.default_rng(1).standard_normal(200_005).astype(np.float32)
     x[::1000] = np.nan

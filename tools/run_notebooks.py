@@ -29,6 +29,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from predictions import answers_of
 
+from quantlab.course import hardware
+
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 HIDDEN = "outputs_hidden"
 KEPT_CELL_METADATA = {"tags", "slideshow", "jupyter", "collapsed", "tolerance"}
@@ -152,10 +154,12 @@ def normalise(notebook):
 
     Gone: the state and views of widgets (random ids; GitHub refuses the state), when and how long
     each cell ran, versions of Python, marks of editors. Kept: sources, ids, tags, tolerances,
-    slides, outputs. What answers a prediction is folded: Jupyter shows it at a click, or when run.
+    slides, outputs, the machine. What answers a prediction is folded: Jupyter shows it at a click,
+    or when run.
     """
     clean = copy.deepcopy(notebook)
-    clean.metadata = nbformat.from_dict(METADATA)
+    machine = {k: v for k, v in notebook.metadata.items() if k == "quantlab"}
+    clean.metadata = nbformat.from_dict(METADATA | machine)
     clean.nbformat, clean.nbformat_minor = 4, 5
     for number, cell in enumerate(clean.cells):
         cell.setdefault("id", f"cell-{number}")
@@ -237,6 +241,7 @@ def run(path, check=False):
     committed = nbformat.read(path, as_version=4)
     executed = execute(committed, path.parent)
     if not check:
+        executed.metadata["quantlab"] = {"measured_on": hardware.machine().name}
         replace_file(path, text(executed))
         readme = path.parents[1] / "README.md"
         if path.name == readme_table.NOTEBOOK and readme_table.update(readme, executed):

@@ -36,14 +36,14 @@ def build(out=OUT, names=None, run=True):
     (out / "explorers").mkdir()
     assets.write(out)
     gallery, sections = [], []
-    for place, book in enumerate(books):
-        made, live = slides.write_data(out, book, run)
-        slides.write_deck(out, book, made, live)
+    rendered = [(book, slides.write_data(out, book, run)) for book in books]
+    slides.write_decks(out, rendered, names)
+    for place, (book, made) in enumerate(rendered):
         found = _sections(book, made)
         sections += found
         around = books[place - 1] if place else None, (books[place + 1 :] or [None])[0]
-        _write_page(out, book, made, live, found, around, books)
-        gallery += [_item(book, cell, live) for cell in made if cell.explorer]
+        _write_page(out, book, made, found, around, books)
+        gallery += [_item(book, cell) for cell in made if cell.explorer]
     _write(out / "explorers.html", "explorers.html", explorers=gallery)
     bit_strips = [i for i in gallery if i["title"] == "Bit explorer" and "20.23" in i["cell"].text]
     first = bit_strips[0]["cell"] if bit_strips else None
@@ -66,7 +66,7 @@ def _write(path, template, **values):
     path.write_text(page, encoding="utf-8")
 
 
-def _write_page(out, book, made, live, sections, around, books):
+def _write_page(out, book, made, sections, around, books):
     addresses = _number_links(made)
     cells.tuck_in(made)
     answers = {}
@@ -78,7 +78,6 @@ def _write_page(out, book, made, live, sections, around, books):
         "notebook.html",
         notebook=book,
         cells=made,
-        live=live,
         sections=sections,
         entries=_entries(books),
         before=around[0],
@@ -109,11 +108,10 @@ def _entries(books):
     ]
 
 
-def _item(book, cell, live):
+def _item(book, cell):
     """An explorer as the page of all explorers shows it."""
     return {
         "cell": cell,
-        "live": live,
         "title": html.escape(cell.explorer),
         "anchor": f"{book.stem}-{cell.id}",
         "notebook": html.escape(book.name),

@@ -6,7 +6,7 @@ from itertools import chain, pairwise
 
 #: Values in a piece: few enough for the cache, enough that the threads seldom wait for each other.
 CHUNK = 2**19
-CORES = 1 if sys.platform == "emscripten" else os.cpu_count() or 1  # a browser has no threads
+WORKERS = 1 if sys.platform == "emscripten" else os.cpu_count() or 1  # a browser has no threads
 
 
 def each(work, pieces):
@@ -15,9 +15,8 @@ def each(work, pieces):
     NumPy lets go of Python's lock while it computes, so threads really work at the same time. The
     caller works too: if it only waited, the scheduler might put the others on one core for a while.
     """
-    workers = max(
-        1, min(CORES, len(pieces) // 4)
-    )  # a thread takes as long to start as a few pieces
+    # A thread takes as long to start as a few pieces.
+    workers = max(1, min(WORKERS, len(pieces) // 4))
     cuts = [len(pieces) * worker // workers for worker in range(workers + 1)]
     own, *others = [pieces[start:stop] for start, stop in pairwise(cuts)]
     if not others:

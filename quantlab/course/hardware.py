@@ -30,8 +30,16 @@ class Machine:
     torch: bool = True
 
     def __str__(self):
-        cores = f"{self.cores} CPU core{'' if self.cores == 1 else 's'}"
-        return f"{cores}, {_size(self.memory_bytes)} of memory, {self._gpu_in_words()}"
+        memory = f"{_size(self.memory_bytes)} of memory"
+        return f"{self._cores_in_words()}, {memory}, {self._gpu_in_words()}"
+
+    @property
+    def name(self):
+        """The part that computes, in two or three words."""
+        return self.gpu or self._cores_in_words()
+
+    def _cores_in_words(self):
+        return f"{self.cores} CPU core{'' if self.cores == 1 else 's'}"
 
     def _gpu_in_words(self):
         if self.gpu and self.gpu_bytes:

@@ -1,1 +1,1 @@
-"""Measurements that several pages share: a setting and what it costs. Nothing here is drawn."""
+"""What pages compute: from settings to a result, measurements. Nothing is drawn."""

@@ -13,6 +13,13 @@ from ..methods import CALIBRATION, WEIGHT_ONLY, method
 GRIDS = ("absmax", "zero-point")
 WIDTHS = (8, 6, 5, 4, 3, 2)
 GROUP = 64
+METHODS = tuple(row.label for row in WEIGHT_ONLY)
+#: What is allowed -> which settings that leaves.
+RULES = {
+    "everything": lambda setting: True,
+    "no calibration text": lambda setting: not setting.calibrated,
+    "one scale per output": lambda setting: not setting.group,
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Setting:
     double_quant: bool = False
 
     def __post_init__(self):
-        one_of("method", self.method, [row.label for row in WEIGHT_ONLY])
+        one_of("method", self.method, METHODS)
         one_of("grid", self.grid, GRIDS)
 
     @property
@@ -145,3 +152,29 @@ def best(points, budget):
     """Return the point with the least error among those of at most `budget` bits, or None."""
     affordable = [p for p in points if p.bits <= budget]
     return min(affordable, key=lambda p: (p.error, p.bits), default=None)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a budget buys on one layer.
+
+    points: of the layer, all of them. allowed: those that the rule leaves. by_method: the best
+    point of each method within the budget, None where none fits. best: the best of all, or None.
+    """
+
+    points: tuple
+    allowed: tuple
+    budget: float
+    by_method: dict
+    best: object
+
+
+def choose(points, budget, allowed="everything"):
+    """Return the `Choice` among `points` for a budget in bits per weight.
+
+    Raises ValueError for an `allowed` that is no key of `RULES`.
+    """
+    rule = RULES[one_of("allowed", allowed, RULES)]
+    left = tuple(p for p in points if rule(p.setting))
+    by_method = {m: best([p for p in left if p.setting.method == m], budget) for m in METHODS}
+    return Choice(tuple(points), left, budget, by_method, best(left, budget))

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .. import errors
+from .. import article, errors
 from ..affine import SCALE_BITS, quantize_absmax, quantized_matmul
 from ..outliers import llm_int8_matmul, outlier_columns
 
@@ -111,3 +111,11 @@ def sample():
     x, w = rng.standard_normal((32, 64)).clip(-3, 3), rng.standard_normal((64, 48)) / 8
     x[:, [9, 23, 31, 44, 58]] *= (6, 50, 3, 25, 12)
     return x.round(3), w.round(4)
+
+
+def default_layers():
+    """Return the two layers that need no model: the article's product, and a sample."""
+    return {
+        "the article's X and W": (article.X, article.W),
+        "64 columns, 5 of them large": sample(),
+    }

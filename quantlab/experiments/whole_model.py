@@ -4,7 +4,7 @@ A `Setting` says how to quantize, `measure` gives the `Result`; `Bench` keeps th
 model, so that none is computed twice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,6 +86,22 @@ SETTINGS = (
 )  # fmt: skip
 
 
+def normal(label, bits, group):
+    """Return (setting, note): what is asked for, as far as the method knows it, and what is not.
+
+    label: of a method. group: weights that share a scale, 0 for all of an output.
+    """
+    group, notes = group or None, []
+    if label not in FIXED:
+        return Setting(label, bits, group), ""
+    if bits != FIXED[label]:
+        notes.append(f"{label} has {FIXED[label]} bits: bits stay there")
+    if group is None and "block_size" in method(label).settings:
+        group = 64
+        notes.append("its scales go with blocks: 64 is taken")
+    return Setting(label, FIXED[label], group), "; ".join(notes)
+
+
 def quantized(model, setting, progress=None):
     """Return `model` quantized as `setting` says. GPTQ works on the zero-point grid.
 
@@ -105,19 +121,44 @@ def _quietly(done, total, name):
     """Report nothing: in a terminal `lm.quantize` would draw a bar of its own."""
 
 
-def measure(model, setting, text, prompt, progress=None):
+class Recalled:
+    """A network that computes what it says of the same tokens once, and recalls it from then on.
+
+    One reading of a text, the longest part of a measurement, serves perplexity and divergence.
+    """
+
+    def __init__(self, network):
+        self.network, self.config = network, network.config
+        self.parameters = network.parameters
+        self.said = {}
+
+    def __call__(self, input_ids, **options):
+        tokens = tuple(input_ids.flatten().tolist()), input_ids.shape
+        if tokens not in self.said:
+            self.said[tokens] = self.network(input_ids=input_ids, **options)
+        return self.said[tokens]
+
+
+def reader(model):
+    """Return `model` with a `Recalled` network: for one text, as what it said is kept."""
+    return replace(model, network=Recalled(model.network))
+
+
+def measure(model, setting, text, prompt, progress=None, reference=None):
     """Return the `Result` of quantizing `model` as `setting` says.
 
     text: what perplexity is taken of, in windows side by side. prompt: what is continued greedily.
-    progress: None or a function called with (part done, of 1, what comes next).
+    progress: None or a function called with (part done, of 1, what comes next). reference: what
+    divergence is measured from, the `reader` of `model` where several settings share one.
     """
     tell = progress or (lambda part, words: None)
     tell(0.0, "quantizing")
     small = quantized(model, setting, lambda done, total, _: tell(done / total / 2, "quantizing"))
     tell(0.5, "perplexity")
-    perplexity = small.perplexity(text, stride=small.window - 1)
+    read, stride = reader(small), small.window - 1
+    perplexity = read.perplexity(text, stride=stride)
     tell(0.65, "divergence")
-    pieces = lm.measure.window_divergences(small, model, text, stride=small.window - 1)
+    pieces = lm.measure.window_divergences(read, reference or model, text, stride=stride)
     nats, tokens = np.array(pieces).T
     tell(0.75, "facts")
     facts = small.facts().right
@@ -162,11 +203,12 @@ class Bench:
 
     def __init__(self, model, text, prompt="Once upon a time"):
         self.model, self.text, self.prompt = model, text, prompt
-        self.results = {}
+        self.reference, self.results = reader(model), {}
 
     def result(self, setting, progress=None):
         """Return the `Result` of `setting`; only the first time it has to be computed."""
         if setting not in self.results:
-            done = measure(self.model, setting, self.text, self.prompt, progress)
-            self.results[setting] = done
+            self.results[setting] = measure(
+                self.model, setting, self.text, self.prompt, progress, self.reference
+            )
         return self.results[setting]

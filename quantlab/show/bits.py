@@ -5,56 +5,24 @@ Python holds the number too: reading `value`, `bits` and `format` gives what the
 one of them moves the page.
 """
 
+import dataclasses
+import json
 import math
-import numbers
 import re
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache, partial
+from html import escape
 from importlib.resources import files
 
 import anywidget
-import numpy as np
 import traitlets
 from IPython.display import display
 
-from quantlab import binary, formats
-from quantlab._checks import whole
-from quantlab.show import bit_picture, explorer
+from quantlab import formats
+from quantlab.experiments import codes
+from quantlab.experiments.codes import Integer
+from quantlab.show import explorer, style
 
 _STATIC = files("quantlab.show") / "static"
-_LONGEST = 1200  # characters of a number as text; minifloat.js has the same limit
-
-
-@dataclass(frozen=True)
-class Integer:
-    """A whole-number format of `width` bits (2 to 64); signed is two's complement."""
-
-    width: int
-    signed: bool = True
-
-    def __post_init__(self):
-        whole("width", self.width, 2, 64)
-
-    @property
-    def name(self):
-        """As NumPy writes it: int8, uint4."""
-        return f"{'' if self.signed else 'u'}int{self.width}"
-
-    def decode(self, code):
-        """Return the number that the code (0 to 2^width - 1) stands for."""
-        return binary.from_bits(format(int(code), f"0{self.width}b"), signed=self.signed)
-
-    def encode(self, number):
-        """Return the code of the nearest whole number, ties to even, ends held; NaN becomes 0."""
-        low = -(2 ** (self.width - 1)) if self.signed else 0
-        high = low + 2**self.width - 1
-        if isinstance(number, float) and not math.isfinite(number):
-            kept = 0 if math.isnan(number) else (high if number > 0 else low)
-        else:
-            kept = min(max(round(Fraction(number)), low), high)
-        return kept % 2**self.width
-
 
 #: What the explorer offers unless told otherwise; int4 and int8 are what weights are stored in.
 FORMATS = (*formats.ALL.values(), Integer(4), Integer(8), Integer(16), Integer(32))
@@ -88,65 +56,60 @@ class BitStrip(anywidget.AnyWidget):
     format = traitlets.TraitType(formats.FP16)
 
     def __init__(self, value=0, format="FP16", formats=FORMATS):
-        chosen = _as_format(format)
-        offered = [_as_format(one) for one in formats]
+        chosen = codes.named(format)
+        offered = [_as_data(codes.named(one)) for one in formats]
         state = _state_of(chosen, value)
         self._following = False
-        super().__init__(_formats=[_as_data(one) for one in offered], _state=state)
+        super().__init__(_formats=offered, _state=state)
         self._follow()
 
     @traitlets.observe("_state")
     def _follow(self, change=None):
         """Take value, bits and format from the shared state, all before anyone is told."""
-        chosen = _from_data(self._state["format"])
-        code = int(self._state["bits"], 2)
+        chosen, code = _from_data(self._state["format"]), self._code
         self._following = True
         try:
             with self.hold_trait_notifications():
                 self.format = chosen
-                self.bits = bit_picture.bit_text(chosen, code)
-                self.value = bit_picture.value_of(chosen, code)
+                self.bits = codes.bits(chosen, code)
+                self.value = codes.decode(chosen, code)
         finally:
             self._following = False
 
-    @traitlets.validate("value")
-    def _take_value(self, proposal):
-        if not self._following:
-            self._state = _state_of(self.format, proposal["value"])
-            return self.value
-        return proposal["value"]
+    @traitlets.validate("value", "bits", "format")
+    def _take(self, proposal):
+        """Move the state to what was set, which moves all three: then it is what they hold."""
+        name, wanted = proposal["trait"].name, proposal["value"]
+        if self._following:
+            return wanted
+        if name == "value":
+            self._state = _state_of(self.format, wanted)
+        elif name == "bits":
+            self._state = _state_of_bits(self.format, wanted)
+        else:
+            chosen, exact = codes.named(wanted), codes.exact(self._state["ratio"])
+            self._state = _state(chosen, codes.encode(chosen, exact), self._state["number"], exact)
+        return getattr(self, name)
 
-    @traitlets.validate("bits")
-    def _take_bits(self, proposal):
-        if not self._following:
-            self._state = _state_of_bits(self.format, proposal["value"])
-            return self.bits
-        return proposal["value"]
-
-    @traitlets.validate("format")
-    def _take_format(self, proposal):
-        if not self._following:
-            number = _from_ratio(self._state["ratio"])
-            self._state = _state_of(_as_format(proposal["value"]), number, self._state["number"])
-            return self.format
-        return proposal["value"]
+    @property
+    def _code(self):
+        return int(self._state["bits"], 2)
 
     def page(self):
         """Return the explorer as one HTML page that needs no kernel, no server and no network."""
-        return bit_picture.page(
-            _module(), _style(), {"_state": self._state, "_formats": self._formats}
-        )
+        data = json.dumps({"_state": self._state, "_formats": self._formats})
+        return _PAGE % (_style(), _module(), data.replace("<", "\\u003c"))
 
     def _repr_mimebundle_(self, **kwargs):
-        """The live widget, and a still of it for GitHub, paper and pages without widgets.
+        """The live widget, and a snapshot of it for GitHub, paper and pages without widgets.
 
         On Colab the widget comes alone, as every explorer does.
         """
-        still = bit_picture.still(self.format, int(self._state["bits"], 2), self._state["number"])
         text = f"Bit explorer: {self.format.name} {self.bits} = {self.value}"
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         bundle = {"text/plain": text, explorer.VIEW: view}
-        return bundle if explorer.on_colab() else bundle | {"text/html": still}
+        still = {"text/html": snapshot(self.format, self._code, self._state["number"])}
+        return bundle if explorer.on_colab() else bundle | still
 
     def _ipython_display_(self, **kwargs):
         """Show the same bundle under ipywidgets 7, which would send its own."""
@@ -163,13 +126,13 @@ def bit_explorer(value=20.23, format="FP16", formats=FORMATS):
 
 @cache
 def _module():
-    """Join model and face into the one module that anywidget takes, by dropping the import."""
+    """Join arithmetic and page into the one module that anywidget takes, by dropping the import."""
     model = (_STATIC / "minifloat.js").read_text(encoding="utf-8")
-    face = (_STATIC / "bits.js").read_text(encoding="utf-8")
-    face, dropped = re.subn(r'import \{[^}]*\} from "\./minifloat\.js";\n', "", face)
+    page = (_STATIC / "bits.js").read_text(encoding="utf-8")
+    page, dropped = re.subn(r'import \{[^}]*\} from "\./minifloat\.js";\n', "", page)
     if dropped != 1:
         raise RuntimeError(f"bits.js must import minifloat.js once, found {dropped} imports")
-    return f"{model}\n{face}"
+    return f"{model}\n{page}"
 
 
 @cache
@@ -180,48 +143,48 @@ def _style():
 BitStrip._esm = _module()
 BitStrip._css = _style()
 
-
-def _as_format(wanted):
-    if isinstance(wanted, (formats.MiniFloat, Integer)):
-        return wanted
-    allowed = f"{', '.join(formats.ALL)}, int2 to int64, uint2 to uint64, a MiniFloat or an Integer"
-    if not isinstance(wanted, str):
-        raise TypeError(f"format must be {allowed}, got {wanted!r}")
-    named = re.fullmatch(r"(u?)int(\d{1,2})", wanted)
-    if named and 2 <= int(named[2]) <= 64:
-        return Integer(int(named[2]), signed=not named[1])
-    if wanted not in formats.ALL:
-        raise ValueError(f"format must be {allowed}, got {wanted!r}")
-    return formats.ALL[wanted]
+# A page of its own has no kernel: a plain object stands in for the widget's model.
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Bit explorer</title>
+<style>
+body { margin: 12px auto; max-width: 824px; padding: 0 12px; }
+@media (prefers-color-scheme: dark) { body { background: #16181b; } }
+%s
+</style>
+</head>
+<body>
+<main id="explorer"></main>
+<script type="module">
+%s
+const data = %s;
+const model = { get: (name) => data[name], set() {}, save_changes() {}, on() {}, off() {} };
+render({ model, el: document.getElementById("explorer") });
+</script>
+</body>
+</html>
+"""
 
 
 def _as_data(chosen):
     """The format as the page reads it."""
-    if isinstance(chosen, Integer):
-        kind = {"kind": "integer", "width": chosen.width, "signed": chosen.signed}
-    else:
-        names = ("exponent_bits", "mantissa_bits", "bias", "specials")
-        kind = {"kind": "float"} | {name: getattr(chosen, name) for name in names}
-    return kind | {"name": chosen.name}
+    kind = "integer" if isinstance(chosen, Integer) else "float"
+    return {"kind": kind, "name": chosen.name} | dataclasses.asdict(chosen)
 
 
 def _from_data(data):
-    if data["kind"] == "integer":
-        return Integer(data["width"], data["signed"])
-    names = ("name", "exponent_bits", "mantissa_bits", "bias", "specials")
-    made = formats.MiniFloat(**{name: data[name] for name in names})
-    return made if formats.ALL.get(made.name) != made else formats.ALL[made.name]
+    made = Integer if data["kind"] == "integer" else formats.MiniFloat
+    chosen = made(**{field.name: data[field.name] for field in dataclasses.fields(made)})
+    return next((known for known in FORMATS if known == chosen), chosen)
 
 
-def _state_of(chosen, number, text=None):
+def _state_of(chosen, number):
     """The state that shows `number`, rounded once to the nearest code."""
-    exact, written = _read(number)
-    code = _encode(chosen, exact)
-    if isinstance(number, (float, np.floating)) and code != int(chosen.encode(float(number))):
-        # The float lies on the other side of a midpoint than the decimal that it prints as.
-        exact = Fraction(float(number))
-        code, written = _encode(chosen, exact), f"{float(number):.1100g}"
-    return _state(chosen, code, text or written, exact)
+    return _state(chosen, *codes.nearest(chosen, number))
 
 
 def _state_of_bits(chosen, bits):
@@ -231,89 +194,77 @@ def _state_of_bits(chosen, bits):
             f"bits must be {chosen.width} digits 0 or 1 for {chosen.name}, got {bits!r}"
         )
     code = int(digits, 2)
-    exact, _ = _read(bit_picture.value_of(chosen, code))
-    return _state(chosen, code, bit_picture.decimal(bit_picture.value_of(chosen, code)), exact)
+    text = codes.decimal(codes.decode(chosen, code))
+    return _state(chosen, code, text, codes.exact(text))
 
 
 def _state(chosen, code, text, exact):
     bits = f"{code:0{chosen.width}b}"
-    return {"format": _as_data(chosen), "bits": bits, "number": text, "ratio": _to_ratio(exact)}
+    return {"format": _as_data(chosen), "bits": bits, "number": text, "ratio": codes.ratio(exact)}
 
 
-def _read(number):
-    """Return a number as (exact, text): a Fraction, or a float for -0.0, infinity and NaN.
+# ------------------------------------------------------------------------------------ the snapshot
 
-    A float is taken as the decimal that it prints as: 20.23 is 2023/100.
+_COLOURS = {
+    "sign": (style.SIGN, "#ffffff"),
+    "exponent": (style.EXPONENT, "#000000"),
+    "mantissa": (style.MANTISSA, "#000000"),
+    "digits": (style.DIGIT, "#ffffff"),
+}
+
+
+def snapshot(chosen, code, asked):
+    """Return the strip of `code` in format `chosen` as HTML: fields, bits, value, how it is made.
+
+    asked: the number that was asked for, as text. A table of words and digits, so that it can be
+    read where a page drops colours (GitHub does).
     """
-    if isinstance(number, (bool, np.bool_)) or not isinstance(number, (numbers.Real, str)):
-        raise TypeError(f"value must be a number, or text such as '20.23' or '1/3', got {number!r}")
-    text = number.strip() if isinstance(number, str) else _written(number)
-    power = re.search(r"e([+-]?\d+)$", text.lower())
-    if len(text) > _LONGEST or (power and abs(int(power[1])) > 2000):
-        raise ValueError(f"value must lie between -1e2000 and 1e2000, got {text[:40]}...")
-    if re.fullmatch(r"[+-]?(inf|infinity|nan)", text.lower()):
-        return float(text), text
-    try:
-        exact = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(
-            f"value must be a number, or text such as '20.23', '1e-3' or '1/3', got {number!r}; "
-            "for bits set .bits"
-        ) from None
-    return (-0.0 if exact == 0 and text.startswith("-") else exact), text
+    fields = codes.fields(chosen, code)
+    heads = "".join(_head(name, digits) for name, digits in fields)
+    cells = "".join(_cell(name, digit) for name, digits in fields for digit in digits)
+    value = codes.decimal(codes.decode(chosen, code))
+    caption = f"{escape(asked)} in {escape(chosen.name)}"
+    row = 'style="background:transparent"'
+    return (
+        '<div style="overflow-x:auto"><table style="border-collapse:collapse;margin:0 0 4px">'
+        f'<caption style="text-align:left"><b>{caption}</b></caption>'
+        f"<tr {row}>{heads}</tr><tr {row}>{cells}</tr></table></div>"
+        f'<p style="overflow-wrap:anywhere">{_formula(chosen, code)} = <b>{value}</b></p>'
+        "<p>A still of the bit explorer. Run this notebook to flip its bits.</p>"
+    )
 
 
-def _written(number):
-    if isinstance(number, numbers.Integral):
-        return str(int(number)) if abs(int(number)) < 10**_LONGEST else "9" * (_LONGEST + 1)
-    if isinstance(number, Fraction):
-        return str(number)
-    return repr(float(number))
+def _head(name, digits):
+    colour, _ = _COLOURS[name]
+    label = name if len(digits) < 3 else f"{name} · {len(digits)}"
+    return (
+        f'<th colspan="{len(digits)}" style="text-align:left;font-weight:400;padding:0 4px;'
+        f'border-bottom:4px solid {colour}">{label}</th>'
+    )
 
 
-def _encode(chosen, exact):
-    """The code of the nearest value to a Fraction (or to -0.0, infinity or NaN), ties to even."""
-    if isinstance(chosen, Integer) or isinstance(exact, float):
-        return int(chosen.encode(exact))
-    magnitude = _magnitude_code(chosen, abs(exact))
-    if magnitude > int(chosen.encode(chosen.max)):
-        magnitude = int(chosen.encode(math.inf))
-    return magnitude | (int(exact < 0) << (chosen.width - 1))
+def _cell(name, digit):
+    colour, ink = _COLOURS[name]
+    look = f"background:{colour};color:{ink};font-weight:700" if digit == "1" else ""
+    return (
+        f'<td style="border:1px solid {colour};padding:2px 5px;text-align:center;'
+        f'font-family:monospace;{look}">{digit}</td>'
+    )
 
 
-def _magnitude_code(chosen, size):
-    """Round an exact size as if exponents went on for ever; codes count the values upwards.
-
-    ``MiniFloat.encode`` starts from a float64; 1/3 would be rounded twice.
-    """
-    if size == 0:
-        return 0
-    exponent = size.numerator.bit_length() - size.denominator.bit_length()
-    if size < Fraction(2) ** exponent:
-        exponent -= 1
-    lowest = 1 - chosen.bias
-    kept = max(exponent, lowest)
-    steps = size / Fraction(2) ** (kept - chosen.mantissa_bits)
-    code = ((kept - lowest) << chosen.mantissa_bits) + math.floor(steps)
-    rest = steps - math.floor(steps)
-    tie = rest == Fraction(1, 2)
-    return code + int(code % 2 if tie else rest > Fraction(1, 2))  # ties to the even code
-
-
-def _to_ratio(exact):
-    if isinstance(exact, Fraction):
-        return f"{exact.numerator}/{exact.denominator}"
-    if exact == 0:
-        return "-0/1"
-    sign = "-" if math.copysign(1, exact) < 0 else ""
-    return sign + ("nan" if math.isnan(exact) else "inf")
-
-
-def _from_ratio(text):
-    if text.lstrip("-") in ("inf", "nan"):
-        return float(text)
-    exact = Fraction(text)
-    return -0.0 if exact == 0 and text.startswith("-") else exact
+def _formula(chosen, code):
+    stored = {name: int(digits, 2) for name, digits in codes.fields(chosen, code)}
+    if isinstance(chosen, Integer):
+        sign = f"{stored['sign']} × (−2<sup>{chosen.width - 1}</sup>) + " if chosen.signed else ""
+        return f"{sign}{stored['digits']}"
+    exponent, mantissa = stored["exponent"], stored.get("mantissa", 0)
+    if not math.isfinite(codes.decode(chosen, code)):
+        return f"exponent {exponent}, mantissa {mantissa}"
+    bias = f"− {chosen.bias}" if chosen.bias >= 0 else f"+ {-chosen.bias}"
+    return (
+        f"(−1)<sup>{stored['sign']}</sup> × 2<sup>{exponent or 1} {bias}</sup> × "
+        f"({int(exponent > 0)} + {mantissa}/{2**chosen.mantissa_bits})"
+    )
 
 
 EXPLORERS = {

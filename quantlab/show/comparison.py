@@ -1,31 +1,29 @@
 """Notebook 07: methods side by side, on the article's product and on one layer of a model.
 
-What is shown is measured in `quantlab.experiments.one_layer`.
+What is shown is measured and chosen in `quantlab.experiments.one_layer`.
 """
 
+from itertools import pairwise
+
+import ipywidgets as widgets
 import matplotlib
 import numpy as np
 from IPython.display import HTML
-from matplotlib.lines import Line2D
 
 from quantlab import errors
 from quantlab._checks import one_of
-from quantlab.experiments.one_layer import (  # noqa: F401, what notebooks call
-    GROUP,
-    SETTINGS,
-    Point,
-    Setting,
-    best,
-    frontier,
-    measure,
-    quantize,
-)
+from quantlab.experiments.one_layer import GROUP, RULES, Setting, choose, frontier
 from quantlab.methods import WEIGHT_ONLY
-from quantlab.show import html, labels, matrix, style
+from quantlab.show import drawing, html, matrix, style
+from quantlab.show.drawing import Drawing, Line, Mark, Scale, Text
+from quantlab.show.explorer import Explorer, control
 from quantlab.show.model import look
+from quantlab.show.registry import RUN
 
-METHODS = tuple(method.label for method in WEIGHT_ONLY)
-
+#: The marks of the plot as characters, for the table beside it, and as shapes.
+MARKS = {"absmax": "●", "zero-point": "■", "GPTQ": "▲", "NF4": "◇", "FP4": "▽"}
+SHAPES = dict(zip(MARKS, ("circle", "square", "triangle", "diamond", "down"), strict=True))
+OTHER = "◆", "diamond"  # of a method that has no mark of its own
 
 # --------------------------------------------------------------------- the article's product
 
@@ -102,30 +100,62 @@ def percent(error, digits=2):
 # --------------------------------------------------------------------------- the real layer
 
 
-@matplotlib.rc_context(style.RC)
 def pareto_figure(points, title, named=None, window=None, height=540):
     """Return the picture of output error against true bits per weight, with the frontier.
 
     points: `Point`s of one layer. title: the message, a sentence. named: settings whose points
     get a label, None: all in sight. window: (fewest bits, most bits) to show, None: all.
+    Raises ValueError for a label that finds no room.
     """
-    low, high = window or (1.3, max(p.bits for p in points) + 0.2)
+    low, high = window or (1.2, max(p.bits for p in points) + 0.2)
     seen = [p for p in points if low <= p.bits <= high]
-    best_ones = frontier(points)
-    fig, axes = style.figure(style.WIDEST, height, title=title)
-    for p in seen:
-        axes.plot(p.bits, 100 * p.error, ls="", zorder=3, **_mark(p.setting))
-    corners = stairs(best_ones, high)
-    axes.plot(*zip(*corners, strict=True), color=style.LINE, lw=1.5, zorder=2)
-    _pareto_axes(axes, (low, high), [100 * p.error for p in seen])
-    fig.legend(handles=_key(), loc="outside lower center", ncols=4)
+    best_ones, percents = frontier(points), [100 * p.error for p in seen]
+    bits = Scale(low, high, 62, style.WIDEST - 8)
+    scale = Scale(0.82 * min(percents), 1.2 * max(percents), height - 150, 8, log=True)
+    before = [p for p in best_ones if p.bits < low][-1:]
+    line = _stairs([*before, *(p for p in best_ones if p in seen)], bits, scale)
+    marks = [*_axes(bits, scale, "true bits per weight, scales included"), line]
+    places = {p: (bits(p.bits), scale(100 * p.error)) for p in seen}
+    marks += [_mark(p.setting, *place, look(p.setting.method)[1]) for p, place in places.items()]
     chosen = [p for p in seen if named is None or p.setting in named]
-    names = [_label(p.setting, with_bits=window is None) for p in chosen]
-    places, others = ([(p.bits, 100 * p.error) for p in of] for of in (chosen, seen))
-    labels.place(axes, places, names, others, [corners])
+    names = {places[p]: _label(p.setting, with_bits=window is None) for p in chosen}
+    marks += [*_labels(names, places.values(), line.points, bits, scale), *_key(height - 70)]
     said = "; ".join(f"{p.setting}: {p.bits:.2f} bits, {percent(p.error, 3)}" for p in seen)
     winners = "; ".join(str(p.setting) for p in best_ones if p in seen)
-    return style.picture(fig, alt=f"{title}. Error of the output: {said}. Frontier: {winners}.")
+    alt = f"{title}. Error of the output: {said}. Frontier: {winners}."
+    return Drawing(style.WIDEST, height - 24, tuple(marks), alt).picture(title, alt)
+
+
+def _axes(bits, scale, words):
+    """Return the axes: bits in steps that suit their range, errors in %, on a logarithmic scale."""
+    narrow = scale.high / scale.low <= 10
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9) if narrow else (1, 2, 5)
+    percents = (s * 10.0**k for k in range(-4, 4) for s in steps)
+    percents = drawing.ticks(t for t in percents if scale.low < t < scale.high)
+    numbers = np.round(np.arange(np.ceil(10 * bits.low), 10 * bits.high) / 10, 1)
+    whole = [int(number) for number in numbers if number == int(number)]
+    return [
+        *drawing.upwards(scale, bits.start, bits.end, percents, "output error, in %"),
+        *drawing.across(
+            bits, scale.start, drawing.ticks(whole if len(whole) > 2 else numbers), words
+        ),
+    ]
+
+
+def _stairs(best_ones, bits, scale):
+    """Return the line of the least error that a number of bits buys."""
+    corners = []
+    for point, after in zip(best_ones, [*best_ones[1:], None], strict=True):
+        level = scale(min(100 * point.error, scale.high))
+        corners.append((bits(max(point.bits, bits.low)), level))
+        corners.append((bits(after.bits if after else bits.high), level))
+    return Line(tuple(corners), "quiet", width=1.5)
+
+
+def _mark(setting, x, y, color, size=5.5):
+    """The shape of a setting's method: filled with one scale per output, else hollow."""
+    fill = "ground" if setting.group else color
+    return Mark(x, y, SHAPES.get(setting.method, OTHER[1]), size, fill, color)
 
 
 def _label(setting, with_bits):
@@ -134,40 +164,43 @@ def _label(setting, with_bits):
     return setting.name.replace(setting.method, f"{setting.method} {setting.bits}", 1)
 
 
-def _mark(setting):
-    marker, color = look(setting.method)
-    ground = "white" if setting.group else color
-    return {"marker": marker, "color": color, "mfc": ground, "ms": 8, "mew": 1.6}
+def _labels(names, dots, corners, bits, scale):
+    """Yield names, by their places, beside these: where no dot, corner or other name stands."""
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in dots]
+    for a, b in pairwise(corners):
+        taken.append((*np.minimum(a, b), *np.maximum(a, b)))
+    spots = [
+        (side, down * sign) for down in range(0, 80, 5) for sign in (-1, 1) for side in (1, -1)
+    ]
+    for (x, y), name in names.items():
+        width = 9.8 * len(name)  # px, a letter at 12 pt on average
+        for side, down in spots:
+            left, top = x + 12 * side - width * (side < 0), y + down - 9
+            box = (left, top, left + width, top + 18)
+            inside = bits.start < left and box[2] < bits.end and top > 0 and box[3] < scale.start
+            if inside and not any(_overlap(box, other) for other in taken):
+                break
+        else:
+            raise ValueError(f"no room for the label {name!r}: fewer labels or a larger figure")
+        taken.append(box)
+        yield Text(x + 12 * side, y + down, name, "start" if side > 0 else "end", halo=True)
 
 
-def _key():
-    """Return the handles of the legend: a mark for each method, what hollow is, the frontier."""
+def _overlap(one, other):
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _key(y):
+    """Yield the legend: a mark for each method, what hollow is, the frontier."""
     names = {m.label: Setting(m.label, 4, GROUP if m.bits else None) for m in WEIGHT_ONLY}
     names[f"hollow: groups of {GROUP}"] = Setting("absmax", 4, GROUP)
-    marks = [Line2D([], [], ls="", label=name, **_mark(s)) for name, s in names.items()]
-    return [*marks, Line2D([], [], color=style.LINE, lw=1.5, label="frontier")]
-
-
-def _pareto_axes(axes, limits, percents):
-    low, high = 0.82 * min(percents), 1.2 * max(percents)
-    axes.set_yscale("log")
-    axes.set(xlim=limits, ylim=(low, high))
-    axes.set(xlabel="true bits per weight, scales included", ylabel="output error, in %")
-    steps = (1, 2, 5) if high / low > 10 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
-    ticks = [s * 10.0**k for k in range(-3, 3) for s in steps if low < s * 10.0**k < high]
-    axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
-    axes.minorticks_off()
-    axes.set_axisbelow(True)
-    axes.grid(axis="y", lw=0.8)
-
-
-def stairs(best_ones, end):
-    """Return the corners of the least error that a number of bits buys."""
-    corners = []
-    for point, after in zip(best_ones, [*best_ones[1:], None], strict=True):
-        corners.append((point.bits, 100 * point.error))
-        corners.append((after.bits if after else end, 100 * point.error))
-    return corners
+    for i, (name, setting) in enumerate(names.items()):
+        place = 80 + 150 * (i // 2), y + 24 * (i % 2)
+        yield _mark(setting, *place, look(setting.method)[1])
+        yield Text(place[0] + 18, place[1], name)
+    x = 80 + 150 * (len(names) // 2) + 90
+    yield Line(((x, y), (x + 30, y)), "quiet", width=1.5)
+    yield Text(x + 38, y, "frontier")
 
 
 def point_table(points):
@@ -228,3 +261,116 @@ class Claims:
         titles = ("the article says", "verdict", "the number", "notebook")
         caption = f"{len(self.rows)} claims: {counts}."
         return matrix.table(self.rows, header=titles, caption=caption).data
+
+
+# ------------------------------------------------------------------------------- the explorer
+
+LEAST, MOST = 2.0, 8.7  # bits per weight that a budget can be
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 720, 330, 62, 708, 12, 282  # px, of the plot
+TITLES = ("method", "its best setting", "true bits", "error", "")
+
+
+def render(choice):
+    """Return a `Choice` as HTML: the best of each method, and all points with the budget."""
+    # Fixed widths: nothing moves when a longer setting wins.
+    table = html.table(rows(choice), TITLES, widths=(105, 420, 65, 75, 90))
+    return (
+        f'<div style="color:{html.INK};font-size:16px;line-height:1.4">'
+        f'<div style="margin:6px 0">{html.span(f"At most {choice.budget:.2f} bits: ", html.QUIET)}'
+        f"{html.span(_answer(choice), bold=True)}</div>"
+        f'<div style="overflow-x:auto;white-space:nowrap">{table}</div>{draw(choice).svg()}</div>'
+    )
+
+
+def _answer(choice):
+    if choice.best is None:
+        least = min(p.bits for p in choice.allowed)
+        return f"nothing fits into {choice.budget:.2f} bits: the least is {least:.2f}"
+    return f"{choice.best.setting}: error {_percent(choice.best)}"
+
+
+def _percent(point):
+    return f"{100 * point.error:.3f} %"  # the same decimals in all rows: digits under digits
+
+
+def rows(choice):
+    """Return the best point of each method as texts, under `TITLES`."""
+    found = []
+    for method, point in choice.by_method.items():
+        name = f"{MARKS.get(method, OTHER[0])} {method}"
+        if point is None:
+            known = any(p.setting.method == method for p in choice.allowed)
+            found.append((name, "nothing fits" if known else "not allowed", "–", "–", ""))
+        else:
+            word = "least error" if point == choice.best else ""
+            bits = f"{point.bits:.3f}"
+            found.append((name, str(point.setting).partition(", ")[2], bits, _percent(point), word))
+    return found
+
+
+def draw(choice):
+    """Return the `Drawing` of a `Choice`: all points, the frontier of the allowed, the budget."""
+    percents = [100 * p.error for p in choice.points]
+    scale = Scale(0.8 * min(percents), 1.25 * max(percents), FLOOR, TOP, log=True)
+    bits = Scale(1.9, max(MOST, *(p.bits for p in choice.points)) + 0.1, LEFT, RIGHT)
+
+    def marked(points, color):
+        places = ((p.setting, bits(p.bits), scale(100 * p.error)) for p in points)
+        return [_mark(*place, color) for place in places]
+
+    x, best = bits(choice.budget), choice.best
+    ring = {"size": 11, "fill": "none", "edge": "error", "line": 2.5}
+    marks = [
+        *_axes(bits, scale, "true bits per weight (the dashed line is your budget)"),
+        *marked([p for p in choice.points if p not in choice.allowed], "grid"),
+        _stairs(frontier(choice.allowed), bits, scale),
+        *marked(choice.allowed, "ink"),
+        Line(((x, TOP), (x, FLOOR)), "error", dashed=True, width=2.5),
+        *([Mark(bits(best.bits), scale(100 * best.error), **ring)] if best else ()),
+    ]
+    label = f"Error against bits; budget {choice.budget:.2f} bits: {_answer(choice)}"
+    return Drawing(WIDTH, HEIGHT, tuple(marks), label)
+
+
+def snapshot(points, budget, layer):
+    """Return one setting of the explorer as a picture."""
+    found = choose(points, budget)
+    best = found.best
+    title = (
+        f"{layer}: {budget:.2f} bits buy an error of {_percent(best)} with {best.setting.method}"
+    )
+    edges = ((8, "start"), (126, "start"), (636, "end"), (728, "end"))
+    lines = [row[:4] for row in (TITLES, *rows(found))]
+    table = drawing.table(lines, edges, "the best setting of each method")
+    said = "; ".join(", ".join(filter(None, row)) for row in rows(found))
+    return drawing.flow([table, draw(found)]).picture(title, f"{title}. {said}.")
+
+
+def explorer(measured, budget=4.2):
+    """Return the explorer of a budget. measured: {name of a layer: its `Point`s}.
+
+    Raises ValueError for an empty dict.
+    """
+    if not measured:
+        raise ValueError("measured must hold the points of at least one layer, got {}")
+    layers = list(measured)
+
+    def answer(layer, budget, allowed):
+        return render(choose(measured[layer], budget, allowed))
+
+    return Explorer(
+        {
+            "layer": control(widgets.Dropdown, "layer", options=layers),
+            "budget": control(
+                widgets.FloatSlider, "budget", value=budget, min=LEAST, max=MOST, step=0.05
+            ),
+            "allowed": control(widgets.Dropdown, "allowed", options=list(RULES)),
+        },
+        answer,
+        title="What does your budget of bits per weight buy?",
+        static=snapshot(measured[layers[0]], budget, layers[0]),
+        height=520,
+    )
+
+
+EXPLORERS = {"07_comparison/explorer": RUN}

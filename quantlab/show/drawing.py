@@ -1,4 +1,4 @@
-"""One drawing, two renderers: marks as data, as SVG for a page and as a picture for a still.
+"""One drawing, two renderers: marks as data, as SVG for a page and as a picture for a snapshot.
 
 Coordinates are CSS pixels from the upper left corner. A colour is a role of `style.ROLES`, which
 follows the theme of the page, or "#rrggbb".
@@ -308,7 +308,7 @@ def upwards(scale, left, right, labels, name=""):
 
 
 def table(rows, edges, label):
-    """Return rows of texts, their titles first, as a drawing, for a still: a page has `html.table`.
+    """Return rows of texts, titles first, as a drawing for a snapshot: a page has `html.table`.
 
     edges: (x, anchor) of each column. label: what the table shows.
     """

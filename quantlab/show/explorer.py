@@ -1,4 +1,4 @@
-"""Explorers: controls on top, one HTML face below, and a still of it where no kernel runs."""
+"""Explorers: controls on top, HTML below, and a snapshot of it where no kernel runs."""
 
 import sys
 
@@ -12,30 +12,30 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class Explorer:
-    """Wire controls to a face.
+    """Wire controls to a rendering.
 
     controls: a dict of name -> widget with a ``value`` (a slider, a dropdown, a `Stepper`).
-    face: a function that takes those values by name and returns HTML (SVG is HTML too).
+    render: a function that takes those values by name and returns HTML (SVG is HTML too).
     title: what the explorer shows. static: what readers without a kernel see: a `show.picture`, or
-    HTML text; None takes the face at the first settings. GitHub and an untrusted JupyterLab drop
-    SVG from HTML: a face that draws SVG needs a picture here.
-    height: the least height of the face in pixels, so that the page below does not jump.
-    Raises TypeError for a control without a value or a face that cannot be called, and whatever
-    the face raises for the first settings.
+    HTML text; None takes what is rendered at first. GitHub and an untrusted JupyterLab drop SVG
+    from HTML: a function that draws SVG needs a picture here.
+    height: the least height of the rendering in pixels, so that the page below does not jump.
+    Raises TypeError for a control without a value or a function that cannot be called, and
+    whatever it raises for the first settings.
     """
 
-    def __init__(self, controls, face, title="", static=None, height=240):
+    def __init__(self, controls, render, title="", static=None, height=240):
         for name, control in controls.items():
             if not hasattr(control, "value") or not hasattr(control, "observe"):
                 raise TypeError(f"control {name!r} must be a widget with a value, got {control!r}")
-        if not callable(face):
-            raise TypeError(f"face must be a function from settings to HTML, got {face!r}")
-        self.controls, self.face, self.title = dict(controls), face, title
+        if not callable(render):
+            raise TypeError(f"render must be a function from settings to HTML, got {render!r}")
+        self.controls, self.render, self.title = dict(controls), render, title
         # On a phone a wide table is scrolled sideways instead of being cut off.
         room = widgets.Layout(min_height=f"{height}px", width="100%", overflow="auto hidden")
         self.html = widgets.HTML(layout=room)
         self.widget = self._assemble()
-        self.html.value = face(**self.settings)  # the first settings must work: raise here if not
+        self.html.value = render(**self.settings)  # the first settings must work: raise here if not
         self.static = self.html.value if static is None else static
         for control in self.controls.values():
             _show_whole_description(control)
@@ -65,9 +65,9 @@ class Explorer:
         return widgets.VBox([*rows, self.html], layout=widgets.Layout(max_width="100%"))
 
     def _update(self, change):
-        # A setting that the face cannot serve is said in place: an exception here would be lost.
+        # A setting that render cannot serve is said in place: an exception here would be lost.
         try:
-            self.html.value = self.face(**self.settings)
+            self.html.value = self.render(**self.settings)
         except Exception as error:
             self.html.value = html.message(f"{type(error).__name__}: {error}")
 
@@ -92,23 +92,23 @@ def _show_whole_description(control):
 
 
 def _fit_a_phone(control):
-    """Let a control of a fixed width shrink with the page: it would widen the face beyond it."""
+    """Let a control of a fixed width shrink with the page: it would widen the drawing beyond it."""
     layout = getattr(control, "layout", None)
     if layout is not None and layout.max_width is None:
         layout.max_width = "98%"
 
 
 def publish(widget, title, static):
-    """Display `widget` with a still for readers without a kernel.
+    """Display `widget` with a snapshot for readers without a kernel.
 
     widget: any ipywidget or anywidget. title: its name. static: HTML text or a `show.picture`.
     On Colab the widget comes alone, as ipywidgets itself sends it: who runs a cell there has a
     kernel, and which of two views Colab would choose is not documented.
     """
-    still, metadata = ({}, {}) if on_colab() else _still(title, static)
+    snapshot, metadata = ({}, {}) if on_colab() else _snapshot(title, static)
     text = f"Explorer: {title} (run this notebook to move its controls)"
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-    display({"text/plain": text, VIEW: view, **still}, metadata=metadata, raw=True)
+    display({"text/plain": text, VIEW: view, **snapshot}, metadata=metadata, raw=True)
 
 
 def on_colab():
@@ -116,7 +116,7 @@ def on_colab():
     return "google.colab" in sys.modules
 
 
-def _still(title, static):
+def _snapshot(title, static):
     if not isinstance(static, str):
         data, metadata = static._repr_mimebundle_()
         return {k: v for k, v in data.items() if k != "text/plain"}, metadata

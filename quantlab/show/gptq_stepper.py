@@ -1,98 +1,24 @@
 """The stepper: GPTQ goes through a small W row by row, beside plain rounding.
 
-`walk` computes with the core, `draw` places what it found: SVG for the explorer, and a picture for
+`experiments.walk` computes, `draw` places what it found: SVG for the explorer, and a picture for
 readers without a kernel.
 """
 
-from dataclasses import dataclass
-from functools import cache
-from itertools import product
 from math import floor, log10
 
 import ipywidgets as widgets
 import numpy as np
 
-from quantlab import article
-from quantlab._checks import one_of, whole
-from quantlab.affine import quantize_absmax
-from quantlab.gptq import gptq_steps, hessian
+from quantlab._checks import whole
+from quantlab.experiments.walk import DAMPINGS, EXAMPLES, W, walk
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text
 from quantlab.show.explorer import Explorer, Stepper, control
 
-#: Six weights for each of two outputs.
-W = np.array(
-    [[0.56, -0.28], [-0.04, -0.67], [0.10, 0.34], [0.32, 0.07], [0.69, 0.44], [0.68, 0.45]]
-)
-#: Eight tokens. Inputs 1 to 3 move together, 4 is their opposite, 5 and 6 are a pair apart.
-X = np.array(
-    [
-        [1.3, 1.3, 1.3, -0.7, 1.3, 1.3],
-        [-1.3, -0.7, -1.3, 1.3, 0.7, 1.3],
-        [0.7, 1.3, 1.3, -1.3, -1.3, -0.7],
-        [-0.7, -0.7, -1.3, 0.7, -0.7, -0.7],
-        [1.3, 0.7, 0.7, -1.3, 0.7, 1.3],
-        [-1.3, -1.3, -0.7, 0.7, 1.3, 1.3],
-        [0.7, 0.7, 0.7, -0.7, -0.7, -0.7],
-        [-0.7, -1.3, -0.7, 1.3, -1.3, -0.7],
-    ]
-)
-#: All inputs 1, then all −1; and each combination of six signs once, so that none go together.
-X_EQUAL = np.array([[1.0] * 6, [-1.0] * 6])
-X_INDEPENDENT = np.array(list(product([-1.0, 1.0], repeat=6)))
-#: What the stepper can go through: (inputs, weights) by name.
-EXAMPLES = {
-    "correlated inputs": (X, W),
-    "equal inputs": (X_EQUAL, W),
-    "independent inputs": (X_INDEPENDENT, W),
-    "the article's X and W": (article.X, article.W),
-}
-DAMPINGS = (0.0001, 0.001, 0.01, 0.1, 1, 10)
 WIDTH, HEIGHT = 760, 580  # CSS pixels, whatever the example
 ROW, TOP = 29, 84  # the height of a row of cells, and where the first one begins
 TABLE, CHART = 292, 440  # where the arithmetic and the chart begin
 # (left edge, width of a cell) of the four panels
 STANDS, CODES, INVERSE, ADDED = (66, 84), (250, 46), (358, 116), (490, 130)
-
-
-@dataclass(frozen=True, eq=False)
-class Walk:
-    """GPTQ's way through one example, and plain rounding's beside it.
-
-    w: (in, out). steps: a `GptqStep` for each row. scale: (out,), the step of each column. nearest:
-    (in, out), the codes of plain rounding. before: W as each step finds it, (steps, in, out).
-    gptq, rounded: (steps,), the layer error after each step: the squared difference of the
-    outputs, summed over outputs, mean over tokens.
-    """
-
-    w: np.ndarray
-    steps: tuple
-    scale: np.ndarray
-    nearest: np.ndarray
-    before: np.ndarray
-    gptq: np.ndarray
-    rounded: np.ndarray
-
-
-@cache
-def walk(example, bits, damping):
-    """Return the `Walk` through an example of `EXAMPLES`.
-
-    Raises ValueError or TypeError, naming what is allowed, for an unknown example, bits outside
-    2..16 or a damping that does not serve.
-    """
-    x, w = EXAMPLES[one_of("example", example, tuple(EXAMPLES))]
-    steps = tuple(gptq_steps(w, hessian(x), bits=bits, damping=damping))
-    nearest = quantize_absmax(w, bits, axis=0)
-    below = np.arange(len(w))[:, None]
-    so_far = [np.where(below > step.row, w, nearest.dequantize()) for step in steps]
-    before = np.array([w, *(step.after for step in steps[:-1])])
-    gptq = np.array([_layer_error(x, step.after - w) for step in steps])
-    rounded = np.array([_layer_error(x, part - w) for part in so_far])
-    return Walk(w, steps, nearest.scale.ravel(), nearest.codes, before, gptq, rounded)
-
-
-def _layer_error(x, change):
-    return float(np.sum((x @ change) ** 2) / len(x))
 
 
 def decimals(values):
@@ -150,18 +76,16 @@ def _matrices(found, number):
     places = decimals(found.w)
     yield from _panel("stands", STANDS, found.before[number], places, rows, step.row)
     for done in found.steps[: number + 1]:
-        codes = done.codes[None].astype(float)
-        yield from _panel("code", CODES, codes, 0, [done.row], step.row)
-        for j in np.flatnonzero(done.codes != found.nearest[done.row]):
+        yield from _panel("code", CODES, done.codes[None], 0, [done.row], step.row)
+        for j in np.flatnonzero(found.moved[done.row]):
             corner = (CODES[0] + CODES[1] * j + 1, TOP + ROW * done.row + 2)
             yield Box(*corner, CODES[1] - 5, ROW - 6, fill="none", edge="ink")
-    left = range(step.row, len(found.w))
     inverse = step.inverse_row[:, None]
-    yield from _panel("inverse", INVERSE, inverse, decimals(inverse), left)
-    all_added = [s.compensation for s in found.steps]
-    below = range(step.row + 1, len(found.w))
-    heat = np.abs(step.compensation) / (np.abs(all_added).max() or 1)
-    places = decimals(all_added)  # of all steps, as the heat is, so that a little looks little
+    yield from _panel("inverse", INVERSE, inverse, decimals(inverse), rows[step.row :])
+    added = [s.compensation for s in found.steps]
+    heat = np.abs(step.compensation) / (np.abs(added).max() or 1)
+    places = decimals(added)  # of all steps, as the heat is, so that a little looks little
+    below = rows[step.row + 1 :]
     yield from _panel("added", ADDED, step.compensation, places, below, heat=heat)
     frame = (STANDS[0] - 1, TOP + ROW * step.row - 2, INVERSE[0] + INVERSE[1] - STANDS[0] + 2)
     yield Box(*frame, ROW + 2, fill="none", edge="ink")
@@ -196,33 +120,32 @@ def _arithmetic(found, number):
     """How the current row is rounded, one line for each column of W."""
     step = found.steps[number]
     lost = step.weights - step.quantized
-    diagonal = step.inverse_row[step.row]
-    edges = (222, 352, 446, 546, 732)
-    names = ("stands at", "code × step", "back", "lost", f"error = lost ÷ {four(diagonal)}")
-    for edge, name in zip(edges, names, strict=True):
+    columns = (
+        (222, "weight", "stands at"), (352, "times", "code × step"), (446, "back", "back"),
+        (546, "lost", "lost"), (732, "error", f"error = lost ÷ {four(step.inverse_row[step.row])}"),
+    )  # fmt: skip
+    for edge, _, name in columns:
         yield Text(edge, TABLE, name, "end", "quiet")
-    places, error_places = decimals(found.w), decimals(step.error)
-    for j in range(len(lost)):
+    places = decimals(found.w)
+    for j, code in enumerate(step.codes):
         y = TABLE + 28 * (j + 1)
         yield Text(8, y, f"column {j + 1}", bold=True)
-        cells = {
-            "weight": fixed(step.weights[j], places),
-            "times": f"{step.codes[j]} × {fixed(found.scale[j], places)}".replace("-", "−"),
-            "back": fixed(step.quantized[j], places),
-            "lost": fixed(lost[j], places),
-            "error": fixed(step.error[j], error_places),
-        }
-        for edge, (key, text) in zip(edges, cells.items(), strict=True):
+        texts = (
+            fixed(step.weights[j], places),
+            f"{code} × {fixed(found.scale[j], places)}".replace("-", "−"),
+            fixed(step.quantized[j], places),
+            fixed(lost[j], places),
+            fixed(step.error[j], decimals(step.error)),
+        )
+        for (edge, key, _), text in zip(columns, texts, strict=True):
             role = "error" if key in ("lost", "error") else "ink"
             yield Text(edge, y, text, "end", role, bold=key == "error", key=f"{key}-{j}")
-    last = step.row == len(found.w) - 1
-    says = "Nothing is left below: what this row lost stays lost."
-    if not last:
-        says = "Each row below gets −error × its own number in this row of the factor."
+    says = "Each row below gets −error × its own number in this row of the factor."
+    if step.row == len(found.w) - 1:
+        says = "Nothing is left below: what this row lost stays lost."
     yield Text(8, TABLE + 86, says, role="quiet", key="says")
-    done = found.steps[: number + 1]
-    flips = sum(int((s.codes != found.nearest[s.row]).sum()) for s in done)
-    says = f"Framed codes: not the nearest to the original weight. So far: {flips}."
+    moved = found.moved[: number + 1].sum()
+    says = f"Framed codes: not the nearest to the original weight. So far: {moved}."
     yield Text(8, TABLE + 110, says, role="quiet", key="flips")
 
 
@@ -242,21 +165,18 @@ def _chart(found, number):
     for i in range(rows + 1):
         yield Text(done(i), low + 18, str(i), "middle", "quiet")
     yield Text(done.end, low + 38, "rows done", "end", "quiet")
-    texts = _aligned([four(errors[number]) for _, _, errors, *_ in series])
+    texts = [four(errors[number]) for _, _, errors, *_ in series]
+    after = [len(text.partition(".")[2]) for text in texts]
     for line, (key, name, errors, role, dashed, mark) in enumerate(series):
         y = CHART + 34 + 30 * line
         yield from (Line(((10, y), (38, y)), role, dashed), Mark(38, y, mark, 5, role))
         yield Text(50, y, name)
-        yield Text(304, y, texts[line], "end", bold=True, key=f"error-{key}")
+        # Padded, so that the decimal points stand under each other.
+        text = texts[line] + "\N{FIGURE SPACE}" * (max(after) - after[line])
+        yield Text(304, y, text, "end", bold=True, key=f"error-{key}")
         shown = enumerate((0, *errors[: number + 1]))
         points = [(done(i), height(error)) for i, error in shown]
         yield from (Line(tuple(points), role, dashed), Mark(*points[-1], mark, 5, role))
-
-
-def _aligned(texts):
-    """Pad texts that stand right, so that their decimal points stand under each other."""
-    after = [len(text.partition(".")[2]) for text in texts]
-    return [t + "\N{FIGURE SPACE}" * (max(after) - n) for t, n in zip(texts, after, strict=True)]
 
 
 # ------------------------------------------------------------------------------ what is seen
@@ -264,33 +184,26 @@ def _aligned(texts):
 
 def describe(found, number):
     """Return one step in words, with its two layer errors."""
-    errors = (four(e[number]) for e in (found.gptq, found.rounded))
-    return "{}. Layer error so far: GPTQ {}, round to nearest {}.".format(
-        heading(found, number), *errors
-    )
+    errors = f"GPTQ {four(found.gptq[number])}, round to nearest {four(found.rounded[number])}"
+    return f"{heading(found, number)}. Layer error so far: {errors}."
 
 
-def face(step, example, bits, damping):
+def render(step, example, bits, damping):
     """Return one step as SVG text. step: from 0. The others as for `walk`."""
     return draw(walk(example, bits, damping), step).svg()
 
 
-def still(step=2, example="correlated inputs", bits=3, damping=0.01):
-    """Return one step as a picture. step: from 0. The others as for `walk`."""
+def snapshot(number=2, example="correlated inputs", bits=3, damping=0.01):
+    """Return one step as a picture. number: from 0. The others as for `walk`."""
     found = walk(example, bits, damping)
-    title = f"{example}, {bits} bits, damping {damping}"
-    return draw(found, step).picture(title, f"{title}. {_in_words(found, step)}")
-
-
-def _in_words(found, number):
-    step = found.steps[number]
-    codes = ", ".join(map(str, step.codes))
-    below = range(step.row + 1, len(found.w))
-    places = decimals([s.compensation for s in found.steps])
-    added = (
-        f"row {i + 1} {', '.join(fixed(v, places) for v in step.compensation[i])}" for i in below
+    step, places = found.steps[number], decimals([s.compensation for s in found.steps])
+    added = "; ".join(
+        f"row {i + 1} {', '.join(fixed(v, places) for v in step.compensation[i])}"
+        for i in range(step.row + 1, len(found.w))
     )
-    return f"{describe(found, number)} Its codes: {codes}. Added below: {'; '.join(added)}."
+    words = f"Its codes: {', '.join(map(str, step.codes))}. Added below: {added}."
+    title = f"{example}, {bits} bits, damping {damping}"
+    return draw(found, number).picture(title, f"{title}. {describe(found, number)} {words}")
 
 
 # ------------------------------------------------------------------------------------ the wiring
@@ -300,7 +213,7 @@ def explorer():
     """Return the explorer that goes through an example of `EXAMPLES` step by step."""
     example = control(widgets.Dropdown, "example", options=list(EXAMPLES))
     stepper = Stepper(len(W))
-    stepper.slider.readout = False  # it counts from 0, and the face says which step it is
+    stepper.slider.readout = False  # it counts from 0, and the drawing says which step it is
 
     def fit(change):
         # Before the explorer draws: an example with fewer rows has fewer steps.
@@ -309,21 +222,17 @@ def explorer():
         stepper.slider.max = stepper.play.max = last
 
     example.observe(fit, names="value")
+    dampings = [(f"{d:g}", d) for d in DAMPINGS]
     return Explorer(
         {
             "example": example,
             "bits": control(widgets.IntSlider, "bits", value=3, min=2, max=8),
-            "damping": control(
-                widgets.SelectionSlider,
-                "damping",
-                options=[(f"{d:g}", d) for d in DAMPINGS],
-                value=0.01,
-            ),
+            "damping": control(widgets.SelectionSlider, "damping", options=dampings, value=0.01),
             "step": stepper,
         },
-        face,
+        render,
         title="GPTQ, row by row",
-        static=still(),
+        static=snapshot(),
         height=HEIGHT,
     )
 

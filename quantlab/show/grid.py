@@ -1,32 +1,20 @@
 """Quantization grids: codes on the number line, rounding errors, and the explorer of the matrix."""
 
-from dataclasses import dataclass
-
 import ipywidgets as widgets
 import numpy as np
 
 from quantlab import article, errors
-from quantlab.affine import quantize_absmax, quantize_zero_point, quantized_matmul
+from quantlab.experiments.one_product import METHODS, SHARING, explore
 from quantlab.show import html, matrix, style
 from quantlab.show.drawing import Drawing, Line, Mark, Scale, Text, across, round_numbers, ticks
 from quantlab.show.explorer import Explorer, control
 
-METHODS = {"absmax": quantize_absmax, "zero-point": quantize_zero_point}
-#: What shares one scale in X -> the axes reduced in X and in W.
-SHARING = {
-    "one scale for all": (None, None),
-    "per row of X, per column of W": (1, 0),
-    "per column of X, per row of W": (0, 1),
-}
-LABEL_GAP = 66  # px that a number beside another needs
 
-
-def number_line(values, quantized, low, high, title, alt=None, unit="value"):
+def number_line(values, quantized, low, high, title):
     """Return a picture of the codes as marks on the number line and where each value goes.
 
     values: real numbers. quantized: their `Quantized`, with one scale. low, high: the stretch of
-    the line that is drawn; values outside it are named at its end. title: the message, a
-    sentence. alt: what a screen reader says; None is the title, the step and every move.
+    the line that is drawn; values outside it are named at its end. title: the message, a sentence.
     Raises ValueError if `quantized` has several scales or another number of values.
     """
     values = np.asarray(values, dtype=np.float64)
@@ -41,15 +29,11 @@ def number_line(values, quantized, low, high, title, alt=None, unit="value"):
     notes = [f"{values[i]:g} → code {quantized.codes[i]}" for i in beyond]
     for i, note in enumerate(["off the picture:", *notes] if notes else []):
         marks.append(Text(740, 14 + 22 * i, note.replace("-", "−"), "end"))
-    marks += across(scale, floor + 16, ticks(round_numbers(low, high)), unit)
-    alt = alt or _moves_in_words(values, quantized, title)
-    return Drawing(style.WIDEST, floor + 66, tuple(marks), alt).picture(title, alt)
-
-
-def _moves_in_words(values, quantized, title):
+    marks += across(scale, floor + 16, ticks(round_numbers(low, high)), "value")
     moves = zip(values, quantized.codes, quantized.dequantize(), strict=True)
     said = [f"{v:g} gets code {code} and comes back as {back:.4g}" for v, code, back in moves]
-    return f"{title}. The step is {float(quantized.scale.item()):.4g}; {', '.join(said)}."
+    alt = f"{title}. The step is {quantized.scale.item():.4g}; {', '.join(said)}."
+    return Drawing(style.WIDEST, floor + 66, tuple(marks), alt).picture(title, alt)
 
 
 def ruler(values, quantized, scale, named=True):
@@ -75,9 +59,8 @@ def ruler(values, quantized, scale, named=True):
     for value, back in sorted(zip(values, quantized.dequantize(), strict=True)):
         if scale.low <= value <= scale.high:
             x = scale(value)
-            level = next(k for k in range(99) if x - last.get(k, -np.inf) > LABEL_GAP)
-            last[level] = x
-            top = -58 - 22 * level
+            level = next(k for k in range(99) if x - last.get(k, -np.inf) > 66)  # px of a number
+            last[level], top = x, -58 - 22 * level
             yield Line(((x, -38), (x, top)), "grid")
             yield Mark(x, -38, size=4.5)
             yield Line(((x, -38), (scale(back), -13)), "error", width=2.7, arrow=True)
@@ -98,72 +81,31 @@ def _code_range(quantized):
     return (-top if quantized.symmetric else -top - 1), top
 
 
-def rounding_errors(x, quantized, title, alt=None):
+def rounding_errors(x, quantized, title):
     """Return a picture of the error of each value, in steps, between the lines at half a step.
 
     x: real numbers, any shape. quantized: their `Quantized`, with one scale. title: the message, a
-    sentence. alt: what a screen reader says; None is the title and the largest error.
+    sentence.
     """
-    step = float(quantized.scale.reshape(()))
     x = np.asarray(x, dtype=np.float64).ravel()
-    miss = (quantized.dequantize().ravel() - x) / step
+    miss = (quantized.dequantize().ravel() - x) / quantized.scale.item()
     fig, axes = style.figure(style.WIDEST, 300, title=title)
     axes.plot(x, miss, ".", color=style.ERROR, ms=4)
-    for side, word in ((0.5, "half a step"), (-0.5, "minus half a step")):
-        axes.axhline(side, color=style.LINE, lw=1.5, ls="--")
-        place, va = (0.56, "bottom") if side > 0 else (-0.56, "top")
-        axes.text(x.max(), place, word, ha="right", va=va, fontsize=12)
+    for side, word, va in ((1, "half a step", "bottom"), (-1, "minus half a step", "top")):
+        axes.axhline(side * 0.5, color=style.LINE, lw=1.5, ls="--")
+        axes.text(x.max(), side * 0.56, word, ha="right", va=va, fontsize=12)
     axes.set(xlabel="value", ylabel="error, in steps", ylim=(-0.85, 0.85))
     axes.set_yticks([-0.5, 0, 0.5], ["−0.5", "0", "0.5"])
-    most = np.abs(miss).max()
-    shape = f"A sawtooth: the errors of {x.size} values reach {most:.3f} steps and no further."
-    return style.picture(fig, alt or f"{title}. {shape}")
-
-
-@dataclass(frozen=True, eq=False)
-class Exploration:
-    """The article's product at one setting: X and W as `Quantized`, their product and its errors.
-
-    integer: True if the product was taken on the codes with one rescale. With scales that change
-    along the summed dimension that cannot be done: the product is then taken on read-back values.
-    """
-
-    x: object
-    w: object
-    product: np.ndarray
-    exact: np.ndarray
-    integer: bool
-
-    @property
-    def error(self):
-        """The product less the exact one, cell by cell."""
-        return self.product - self.exact
-
-
-def explore(bits=8, axis="per row of X, per column of W", method="absmax"):
-    """Return the `Exploration` of the article's product.
-
-    bits: 2 to 16. axis: a name in `SHARING`. method: a name in `METHODS`.
-    Raises ValueError, naming what is allowed, for other names and widths.
-    """
-    for name, value, allowed in (("axis", axis, SHARING), ("method", method, METHODS)):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-    quantize, (x_axis, w_axis) = METHODS[method], SHARING[axis]
-    x = quantize(article.X, bits=bits, axis=x_axis)
-    w = quantize(article.W, bits=bits, axis=w_axis)
-    integer = x_axis in (None, 1)
-    product = quantized_matmul(x, w) if integer else x.dequantize() @ w.dequantize()
-    return Exploration(x, w, product, article.X @ article.W, integer)
+    reach = f"the errors of {x.size} values reach {np.abs(miss).max():.3f} steps and no further"
+    return style.picture(fig, f"{title}. A sawtooth: {reach}.")
 
 
 def panels(found):
     """Return the matrices that an explorer of an `Exploration` shows."""
-    back = found.x.dequantize()
     outlier = tuple(map(tuple, np.argwhere(np.abs(article.X) == np.abs(article.X).max())))
     return [
         matrix.Panel("codes of X", found.x.codes, outline=outlier),
-        matrix.Panel("X read back", back, 3, outline=outlier),
+        matrix.Panel("X read back", found.x.dequantize(), 3, outline=outlier),
         matrix.Panel("product", found.product, 2),
         matrix.Panel("error of the product", found.error, 2, heat=np.abs(found.error)),
     ]
@@ -174,11 +116,11 @@ def summary(found):
     zeros = int(((found.x.dequantize() == 0) & (article.X != 0)).sum())
     steps = ", ".join(html.number(s, 3) for s in found.x.scale.ravel())
     snr = errors.snr_db(found.product, found.exact)
-    product = "on the codes, one rescale" if found.integer else "on the values read back"
+    way = "on the codes, one rescale" if found.integer else "on the values read back"
     return [
         ("step of X", steps),
         ("numbers of X that became 0", f"{zeros} of {article.X.size}"),
-        ("product taken", product),
+        ("product taken", way),
         ("largest error", html.number(errors.maximum(found.product, found.exact), 3)),
         ("relative error", f"{100 * errors.relative(found.product, found.exact):.2f} %"),
         ("SNR", f"{matrix.texts([[snr]], 1)[0][0]} dB"),
@@ -186,7 +128,7 @@ def summary(found):
     ]
 
 
-def face(bits, axis, method):
+def render(bits, axis, method):
     """Return one setting of the explorer as HTML."""
     found = explore(bits, axis, method)
     return (
@@ -195,30 +137,26 @@ def face(bits, axis, method):
     )
 
 
-def still(bits=8, axis="per row of X, per column of W", method="absmax"):
+def snapshot(bits=8, axis="per row of X, per column of W", method="absmax"):
     """Return one setting of the explorer as a picture."""
     found = explore(bits, axis, method)
     said = dict(summary(found))
-    title = (
-        f"{method} with {bits} bits, {axis}: relative error of the product "
-        f"{said['relative error']}, SNR {said['SNR']}"
-    )
-    return matrix.draw(panels(found), title)
+    error = f"relative error of the product {said['relative error']}, SNR {said['SNR']}"
+    return matrix.draw(panels(found), f"{method} with {bits} bits, {axis}: {error}")
 
 
 def explorer():
     """Return the explorer for width, axis and method on the article's matrix product."""
+    names = list(SHARING)
     return Explorer(
         {
             "bits": control(widgets.IntSlider, "bits", value=8, min=2, max=8),
-            "axis": control(
-                widgets.Dropdown, "scales", options=list(SHARING), value=list(SHARING)[1]
-            ),
+            "axis": control(widgets.Dropdown, "scales", options=names, value=names[1]),
             "method": control(widgets.ToggleButtons, "method", options=list(METHODS)),
         },
-        face,
+        render,
         title="The article's product at any width, scale and method",
-        static=still(),
+        static=snapshot(),
         height=200,
     )
 

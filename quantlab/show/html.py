@@ -1,4 +1,4 @@
-"""Small pieces of HTML for the faces of explorers: text in, text out, no browser needed."""
+"""Small pieces of HTML for explorers: text in, text out, no browser needed."""
 
 import re
 from html import escape

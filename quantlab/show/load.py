@@ -7,7 +7,6 @@ from functools import cache
 
 import ipywidgets as widgets
 
-from quantlab.experiments.loads import Load, measure, weigh  # noqa: F401, what notebooks call
 from quantlab.show import html, matrix
 from quantlab.show.drawing import Box, Drawing, named, piled
 from quantlab.show.explorer import Explorer, control
@@ -57,7 +56,7 @@ def memory_figure(loads):
     return drawn.picture(title, f"{title}. {said}.")
 
 
-def face(load, first):
+def render(load, first):
     """Return the HTML of one `Load` beside `first`, the 16-bit one: bars, bytes, perplexity."""
     bars = named(_bar(one, first.bytes) for one in (first, load))
     rows = [
@@ -99,7 +98,7 @@ def explorer(measured, first):
     }
 
     def shown(**flags):
-        return face(once(**flags), first)
+        return render(once(**flags), first)
 
     still = memory_figure([first, once(**{name: c.value for name, c in controls.items()})])
     return Explorer(controls, shown, "The flags of a 4-bit load", static=still, height=220)

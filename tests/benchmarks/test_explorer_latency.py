@@ -75,9 +75,9 @@ def css(selector):
 #: name -> (the code of a cell, the control that is moved)
 EXPLORERS = {
     "bit strip, FP32": (STRIP, css('.ql-bit[data-index="3"]')),
-    "00 memory": ("show.memory.calculator()", slider("Kept free")),
-    "01 division": ("show.binary.division_explorer(2023)", slider("step")),
-    "02 doubling": ("show.binary.doubling_explorer(0.23)", slider("step")),
+    "00 memory": ("show.memory_figures.calculator()", slider("Kept free")),
+    "01 division": ("show.binary_figures.division_explorer(2023)", slider("step")),
+    "02 doubling": ("show.binary_figures.doubling_explorer(0.23)", slider("step")),
     "04 product": ("show.grid.explorer()", slider("bits")),
 }
 

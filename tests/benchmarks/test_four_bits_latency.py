@@ -15,7 +15,7 @@ CELL = """
 import numpy as np
 from quantlab import show
 
-show.codebooks.explorer(np.random.default_rng(8).normal(size=196_608).astype(np.float32))
+show.codebooks_figures.explorer(np.random.default_rng(8).normal(size=196_608).astype(np.float32))
 """
 
 # A drag of as many moves, and the time from each until the picture that Python sends is laid out.

@@ -17,7 +17,7 @@ from quantlab import show
 
 rng = np.random.default_rng(5)
 x, w = rng.normal(size=(128, 256)), rng.normal(size=(256, 256))
-show.outliers_explorer.explorer({"one layer": (x, w)})
+show.outliers_figures.explorer({"one layer": (x, w)})
 """
 
 # An arrow key on the slider, and the time until the face that Python sends is laid out.

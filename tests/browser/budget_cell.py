@@ -3,7 +3,8 @@
 import numpy as np
 
 import quantlab as ql
-from quantlab.show import comparison, comparison_explorer
+from quantlab.experiments import one_layer
+from quantlab.show import comparison
 
 
 def measured():
@@ -14,10 +15,10 @@ def measured():
         mix = rng.normal(size=(inputs, inputs))
         seen, new = (rng.normal(size=(300, inputs)) @ mix for _ in range(2))
         w = rng.normal(size=(inputs, 64))
-        found[name] = comparison.measure(w, ql.hessian(seen), new)
+        found[name] = one_layer.measure(w, ql.hessian(seen), new)
     return found
 
 
 def explorer():
     """Return the explorer of these two."""
-    return comparison_explorer.explorer(measured())
+    return comparison.explorer(measured())

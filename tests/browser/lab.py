@@ -511,15 +511,11 @@ class Lab:
         box.fill(str(text))
         box.press("Enter")
 
-    def tick(self, label):
-        """Tick or untick the checkbox with this description."""
-        self.page.locator(".widget-checkbox", has_text=label).locator("input").click()
-
     def press(self, text):
         """Press the widget button (of a group, too) with this text."""
         self.page.locator("button.jupyter-button", has_text=text).first.click()
 
-    def face(self, title):
+    def render(self, title):
         """What the explorer with this title shows: the last HTML of the box that holds both."""
         box = self.page.locator(".widget-vbox", has_text=title).last
         return box.locator(":scope > .widget-html").last

@@ -5,7 +5,8 @@ import inspect
 import budget_cell
 import pytest
 
-from quantlab.show import comparison_explorer
+from quantlab.experiments.one_layer import choose
+from quantlab.show.comparison import MARKS
 
 CELL = f"{inspect.getsource(budget_cell)}\n\nexplorer()"
 
@@ -24,34 +25,34 @@ def measured():
     return budget_cell.measured()
 
 
-def face_of(one):
+def render_of(one):
     return one.page.locator(".widget-html", has=one.page.locator("svg")).first
 
 
 def shown(one):
     """The table of the face: for each method its best setting, true bits and error."""
-    rows = face_of(one).locator("table tr").all()[1:]
+    rows = render_of(one).locator("table tr").all()[1:]
     return [[cell.strip() for cell in row.locator("td").all_inner_texts()] for row in rows]
 
 
 def expected(points, budget, rule):
-    choice = comparison_explorer.choose(points, budget, rule)
+    choice = choose(points, budget, rule)
     rows = []
     for method, point in choice.by_method.items():
-        name = f"{comparison_explorer.MARKS[method]} {method}"
+        name = f"{MARKS[method]} {method}"
         if point is None:
             rows.append([name, "not allowed", "–", "–", ""])
         else:
             numbers = f"{point.bits:.3f}", f"{100 * point.error:.3f} %"
             word = "least error" if point == choice.best else ""
-            options = comparison_explorer.options(point.setting)
+            options = str(point.setting).partition(", ")[2]
             rows.append([name, options, *numbers, word])
     return rows
 
 
 def change(one, act):
     """Do something and wait until the face answers."""
-    face = face_of(one)
+    face = render_of(one)
     before = face.inner_html()
     act()
     one.page.wait_for_function(
@@ -68,10 +69,10 @@ def test_moved_by_hand_it_shows_what_was_measured_and_nothing_below_it_moves(one
         (lambda: one.choose("layer", "narrow"), ("narrow", 4.35, text)),
     ]
     assert shown(one) == expected(measured["narrow"], 4.2, "everything")
-    heights = {round(face_of(one).bounding_box()["height"])}
+    heights = {round(render_of(one).bounding_box()["height"])}
     for act, (layer, budget, rule) in path:
         change(one, act)
         one.page.get_by_text(f"At most {budget:.2f} bits").wait_for()
         assert shown(one) == expected(measured[layer], budget, rule)
-        heights.add(round(face_of(one).bounding_box()["height"]))
+        heights.add(round(render_of(one).bounding_box()["height"]))
     assert len(heights) == 1, heights

@@ -34,6 +34,12 @@ def test_rerun_gives_the_committed_outputs_byte_for_byte(notebook):
     assert run_notebooks.differences(notebook.committed, notebook.executed) == []
 
 
+@every_notebook
+def test_torch_is_loaded_where_a_cell_imports_it_and_nowhere_else(notebook):
+    loaded = notebook.execute("import sys\nprint('torch' in sys.modules)")
+    assert loaded == str(anatomy.has_torch(notebook.committed))
+
+
 # ---------------------------------------------------------------- 00, the memory calculator
 
 CALCULATOR = "How much memory do the weights take?"
@@ -56,7 +62,7 @@ def test_the_calculator_shows_the_bytes(notebook, model, billions, format, block
     notebook.settle()
     blocks = None if block == "none" else int(block)
     size = ql.memory.weight_bytes(billions * 1e9, format.lower(), blocks, double)
-    assert f"{size:,.0f}" in notebook.face(CALCULATOR).inner_text()
+    assert f"{size:,.0f}" in notebook.render(CALCULATOR).inner_text()
 
 
 @of_notebook("00")
@@ -65,7 +71,7 @@ def test_the_calculator_takes_a_size_that_is_typed(notebook):
     notebook.choose("Format", "int8")
     notebook.choose("Block size", "none")
     notebook.settle()
-    assert "3,500,000,000" in notebook.face(CALCULATOR).inner_text()
+    assert "3,500,000,000" in notebook.render(CALCULATOR).inner_text()
 
 
 @of_notebook("00")
@@ -78,7 +84,7 @@ def test_the_calculator_counts_devices_with_room_kept_free(notebook):
         notebook.slide_to("Kept free", free)
         notebook.settle()
         counts[free] = ql.memory.devices_needed(2 * 176_247_271_424, 32e9, free / 100)
-        assert f"{counts[free]} devices of 32 GB" in notebook.face(CALCULATOR).inner_text()
+        assert f"{counts[free]} devices of 32 GB" in notebook.render(CALCULATOR).inner_text()
     assert counts == {0: 12, 20: 14}
 
 
@@ -95,7 +101,7 @@ def test_next_halves_once_more(notebook):
         notebook.press("Next")
         notebook.settle()
         shown += [str(step), f"{number} ÷ 2", f"= {quotient}", "remainder", str(bit)]
-        assert notebook.face(DIVISION).locator("svg text").all_text_contents() == shown
+        assert notebook.render(DIVISION).locator("svg text").all_text_contents() == shown
 
 
 @of_notebook("01")
@@ -106,7 +112,7 @@ def test_a_typed_number_is_halved_to_its_digits(notebook, number):
     notebook.slide_to("step", len(ql.binary.halve(number)))
     notebook.settle()
     digits = ql.binary.to_bits(number, number.bit_length(), signed=False)
-    assert f"{number} is {digits}." in notebook.face(DIVISION).inner_text()
+    assert f"{number} is {digits}." in notebook.render(DIVISION).inner_text()
 
 
 # ---------------------------------------------------------------- 02, repeated doubling
@@ -121,7 +127,7 @@ def test_each_step_doubles_once_more(notebook, steps):
     notebook.settle()
     bits = [bit for _, _, bit in ql.binary.double(0.23, steps)]
     worth = sum(Fraction(bit, 2**place) for place, bit in enumerate(bits, 1))
-    shown = notebook.face(DOUBLING).inner_text()
+    shown = notebook.render(DOUBLING).inner_text()
     assert f"So far {float(worth):.10g}; " in shown and shown.count("× 2") == steps
 
 
@@ -130,7 +136,7 @@ def test_a_fraction_of_powers_of_two_comes_to_an_end(notebook):
     notebook.type("fraction", 0.625)
     notebook.slide_to("step", 24)
     notebook.settle()
-    assert notebook.face(DOUBLING).inner_text().count("× 2") == 3
+    assert notebook.render(DOUBLING).inner_text().count("× 2") == 3
     notebook.type("fraction", 0.23)
 
 
@@ -154,7 +160,7 @@ def test_the_product_is_quantlabs(notebook, bits, scales, x_axis, w_axis, method
     quantize = {"absmax": ql.quantize_absmax, "zero-point": ql.quantize_zero_point}[method]
     x = quantize(ql.article.X, bits=bits, axis=x_axis)
     w = quantize(ql.article.W, bits=bits, axis=w_axis)
-    pictures = notebook.face(PRODUCT).locator("svg")
+    pictures = notebook.render(PRODUCT).locator("svg")
     assert numbers(pictures.nth(0)) == [*x.codes.flat]
     assert numbers(pictures.nth(2)) == [*np.round(ql.quantized_matmul(x, w), 2).flat]
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab import show
+from quantlab.experiments.four_bits import INT4
 
 CELL = """
 import numpy as np
 from quantlab import show
 
 weights = np.random.default_rng(8).normal(size=16384).astype(np.float32)
-show.codebooks.explorer(weights)
+show.codebooks_figures.explorer(weights)
 """
 WEIGHTS = np.random.default_rng(8).normal(size=16384).astype(np.float32)
 PLACE = WEIGHTS.size // 2
@@ -104,6 +104,6 @@ def test_it_is_moved_by_dragging_and_by_its_controls_and_shows_quantlabs_numbers
 
     face.choose("int4")
     face.wait()
-    assert face.numbers() == expected(11.5, show.codebooks.INT4, 256, True)
+    assert face.numbers() == expected(11.5, INT4, 256, True)
     assert len(face.heights) == 1  # the page below never jumped
     assert face.lab.errors() == [] and face.lab.stderr() == []

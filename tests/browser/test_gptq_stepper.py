@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab.show.gptq_stepper import EXAMPLES
+from quantlab.experiments.walk import EXAMPLES
 
 CELL = "from quantlab import show\n\nshow.gptq_stepper.explorer()"
 # The numbers on the page by what they show, once its heading says a step from `first` to `last`.

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab.show import html, outliers, outliers_explorer
+from quantlab.experiments import separation
+from quantlab.show import html
+from quantlab.show import outliers_figures as figures
 
 CELL = """
 from quantlab import show
 
-show.outliers_explorer.explorer()
+show.outliers_figures.explorer()
 """
-ARTICLE, SAMPLE = outliers_explorer.default_layers()
+ARTICLE, SAMPLE = separation.default_layers()
 
 
 @pytest.fixture
@@ -40,11 +42,11 @@ def wait_for(one, numbers):
 
 def expected(data, threshold, weights):
     """The same numbers, from the core."""
-    x, w = outliers_explorer.default_layers()[data]
-    stored = w if weights == outliers.PAPER else ql.quantize_absmax(w, axis=0)
+    x, w = separation.default_layers()[data]
+    stored = w if weights == figures.PAPER else ql.quantize_absmax(w, axis=0)
     product = ql.llm_int8_matmul(x, stored, threshold)
     columns = len(ql.outlier_columns(np.float16(x), threshold))
-    rows_in_16 = columns if weights == outliers.PAPER else 0
+    rows_in_16 = columns if weights == figures.PAPER else 0
     tokens, out = len(x), w.shape[1]
     return {
         "columns in 16 bits": html.number(columns),
@@ -58,14 +60,14 @@ def expected(data, threshold, weights):
 
 def test_moved_by_hand_it_shows_the_numbers_of_quantlab(one):
     path = [
-        (lambda: None, (ARTICLE, 6.0, outliers.PAPER)),
-        (lambda: one.move_slider("threshold", 1), (ARTICLE, 8.0, outliers.PAPER)),
-        (lambda: one.choose("data", SAMPLE), (SAMPLE, 8.0, outliers.PAPER)),
+        (lambda: None, (ARTICLE, 6.0, figures.PAPER)),
+        (lambda: one.move_slider("threshold", 1), (ARTICLE, 8.0, figures.PAPER)),
+        (lambda: one.choose("data", SAMPLE), (SAMPLE, 8.0, figures.PAPER)),
         (
-            lambda: one.choose("outliers' weights", outliers.LIBRARY),
-            (SAMPLE, 8.0, outliers.LIBRARY),
+            lambda: one.choose("outliers' weights", figures.LIBRARY),
+            (SAMPLE, 8.0, figures.LIBRARY),
         ),
-        (lambda: one.move_slider("threshold", 3), (SAMPLE, 30.0, outliers.LIBRARY)),
+        (lambda: one.move_slider("threshold", 3), (SAMPLE, 30.0, figures.LIBRARY)),
     ]
     for act, setting in path:
         act()
@@ -80,7 +82,7 @@ def test_nothing_below_it_moves_whatever_the_setting(one):
         lambda: one.move_slider("threshold", 9),
         lambda: one.choose("data", SAMPLE),
         lambda: one.move_slider("threshold", -9),
-        lambda: one.choose("outliers' weights", outliers.LIBRARY),
+        lambda: one.choose("outliers' weights", figures.LIBRARY),
     ):
         before = face.inner_html()
         act()

@@ -4,10 +4,10 @@ import pytest
 from published import PHONE, WIDE, cut_off, faults, npm, site, stems, too_wide
 
 pytestmark = pytest.mark.skipif(not npm.can_run(), reason=npm.HOW_TO_GET_THEM)
-SMALLEST = 0.8  # of its size: under that, the last row of a lecture hall cannot read it
+READABLE = 20  # pixels of 720: what is smaller, the last row of a lecture hall cannot read
 
 # Goes to every slide with all that comes on clicks, waits for its explorers, and measures.
-_EVERY_SLIDE = """async () => {
+_EVERY_SLIDE = """async (READABLE) => {
   const found = [];
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
   for (const slide of Reveal.getSlides()) {
@@ -29,7 +29,16 @@ _EVERY_SLIDE = """async () => {
     const pictures = [...body.querySelectorAll(".picture img")]
       .filter((image) => image.getBoundingClientRect().width)
       .map((image) => image.getBoundingClientRect().width / image.getAttribute("width"));
+    const words = document.createTreeWalker(slide, NodeFilter.SHOW_TEXT), small = [];
+    for (let node = words.nextNode(); node; node = words.nextNode()) {
+      const holder = node.parentElement;
+      const word = node.textContent.trim().slice(0, 40);
+      if (!word || holder.closest(".explorer, .katex, aside, [hidden]")) continue;
+      const size = parseFloat(getComputedStyle(holder).fontSize) * holder.currentCSSZoom;
+      if (size < READABLE) small.push(`${size.toFixed(1)} px: ${word}`);
+    }
     found.push({
+      small,
       name: slide.dataset.cell ?? "title",
       over: Math.max(body.scrollHeight - body.clientHeight, body.scrollWidth - body.clientWidth),
       outside: outside.map((node) => `${node.tagName}.${node.className}`).slice(0, 3),
@@ -71,10 +80,10 @@ def go_to(page, cell):
 
 @pytest.mark.parametrize("stem", stems())
 def test_nothing_on_a_slide_is_cut_off_or_too_small(stem, show):
-    slides = show(stem).evaluate(_EVERY_SLIDE)
+    slides = show(stem).evaluate(_EVERY_SLIDE, READABLE)
     assert len(slides) > 15
     assert [s for s in slides if s["over"] > 1 or s["outside"]] == []
-    assert [s for s in slides if s["scale"] < SMALLEST or s["picture"] < 0.6] == []
+    assert [s for s in slides if s["small"] or s["picture"] < 0.6] == []
     assert [s["name"] for s in slides if s["empty"]] == []
 
 

@@ -183,7 +183,7 @@ def test_an_explorer_answers_as_python_does(visit):
     live.get_by_label("zero-point").check()
     live.get_by_role("slider", name="bits").press("Home")
     live.get_by_role("combobox", name="scales").select_option("one scale for all")
-    expected = grid.face(bits=2, axis="one scale for all", method="zero-point")
+    expected = grid.render(bits=2, axis="one scale for all", method="zero-point")
     shown = live.locator(".live-face").inner_html()
     same = live.page.evaluate(
         "([a, b]) => { const box = document.createElement('div'); box.innerHTML = b;"

@@ -6,7 +6,7 @@ import numpy as np
 
 import quantlab as ql
 from quantlab.course.exercises import ch06
-from quantlab.show.gptq_stepper import W, X
+from quantlab.experiments.walk import W, X
 
 
 def diffusion(weights, step, top, forgets=False, clips=True):

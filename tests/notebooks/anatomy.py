@@ -27,6 +27,7 @@ SOLUTION = re.compile(
     r"<details>\s*<summary>Solution ([\d.]+)</summary>\s*\n(.*?)</details>", re.DOTALL
 )
 FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+TORCH = re.compile(r"^\s*(import|from) .*\b(torch|lm|bitsandbytes|hardware)\b", re.MULTILINE)
 LINK = re.compile(r"\]\(([^()\s]*(?:\([^()]*\)[^()\s]*)*)([^)]*)\)")
 BANNED = re.compile(r"\b(simply|just|obviously|powerful|crucial|delve)\b", re.IGNORECASE)
 NO_VERBS = {"the", "a", "an", "how", "what", "why", "when", "where", "you", "to", "and", "of"}
@@ -38,6 +39,11 @@ def code(notebook):
 
 def markdown(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def has_torch(notebook):
+    """Tell whether a notebook imports torch, or what imports it."""
+    return any(TORCH.search(cell.source) for cell in code(notebook))
 
 
 def number(path):

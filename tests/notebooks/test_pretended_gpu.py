@@ -1,7 +1,8 @@
-"""Every notebook runs on a machine whose torch says that it has a GPU."""
+"""Every notebook with torch runs on a machine whose torch says that it has a GPU."""
 
 from pathlib import Path
 
+import anatomy
 import nbformat
 import pytest
 import run_notebooks
@@ -11,7 +12,8 @@ INSTALL = f"""import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import pretended_gpu
 del sys.path[0]
-pretended_gpu.install()"""
+pretended_gpu.install()
+pretended_gpu.shorten_texts(5000)"""
 
 
 def on_a_gpu(notebook):
@@ -27,8 +29,21 @@ def run(*sources):
     return "".join(output.text for output in notebook.cells[-1].outputs)
 
 
-def test_notebook_runs_on_a_machine_with_a_gpu(path):
-    on_a_gpu(nbformat.read(path, as_version=4))
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+#: In JupyterLab it is seen that no other notebook loads torch.
+WITH_TORCH = [
+    path
+    for path in sorted(run_notebooks.NOTEBOOKS.glob("*.ipynb"))
+    if anatomy.has_torch(read(path))
+]
+
+
+@pytest.mark.parametrize("with_torch", WITH_TORCH, ids=lambda path: path.stem)
+def test_notebook_runs_on_a_machine_with_a_gpu(with_torch):
+    on_a_gpu(read(with_torch))
 
 
 LOADED = "from quantlab import lm\nmodel = lm.load('tiny-lm', {!r})\nprint(model.device)"

@@ -29,7 +29,9 @@ def outputs(path):
 
 
 def test_a_second_run_changes_no_byte(tmp_path):
-    widget = "import ipywidgets\nfrom quantlab import show\nshow.Explorer({}, lambda: 'face', 'x')"
+    widget = (
+        "import ipywidgets\nfrom quantlab import show\nshow.Explorer({}, lambda: 'render', 'x')"
+    )
     path = write(tmp_path / "00_a.ipynb", "print(1)\nprint(2)", widget, "2 + 2")
     assert run_notebooks.main([str(path)]) == 0
     first = path.read_bytes()

@@ -23,6 +23,14 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def uncompiled():
+    """bitsandbytes compiles its Python fallbacks: 17 s for a function that runs in one."""
+    torch = pytest.importorskip("torch")
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_lm():
     """Every matrix of the course's model by name, as it is stored: bfloat16, (out, in)."""

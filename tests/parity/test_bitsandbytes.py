@@ -11,11 +11,7 @@ from quantlab import codebooks
 torch = pytest.importorskip("torch")
 pytest.importorskip("bitsandbytes")
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    # torch's compiler, which bitsandbytes tries for its Python fallbacks, warns of its own parts.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
-]
+pytestmark = pytest.mark.usefixtures("one_thread", "uncompiled")
 
 BOOKS = {"nf4": ql.NF4, "fp4": ql.FP4}
 BLOCKS = [32, 64, 128, 256, 512, 1024, 2048, 4096]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantlab import binary
-from quantlab.show import binary as figures
+from quantlab.show import binary_figures as figures
 
 TAG = re.compile(r"<[^>]*>")
 
@@ -25,14 +25,14 @@ def digits(face):
 
 @given(st.integers(0, figures.LARGEST))
 def test_all_steps_of_the_division_show_the_digits_of_the_number(number):
-    face = figures.division_face(number, 16)
+    face = figures.render_division(number, 16)
     assert digits(face) == format(number, "b")
 
 
 @given(st.integers(1, figures.LARGEST), st.data())
 def test_at_each_step_what_is_left_and_what_is_written_make_up_the_number(number, data):
     step = data.draw(st.integers(1, len(binary.halve(number)) - 1) if number > 1 else st.just(0))
-    face = words(figures.division_face(number, step))
+    face = words(figures.render_division(number, step))
     found = re.search(r"So far (\d+) = (\d+) × (\d+) \+ (\d+)\.", face)
     if step:
         whole, left, power, rest = map(int, found.groups())
@@ -42,26 +42,26 @@ def test_at_each_step_what_is_left_and_what_is_written_make_up_the_number(number
 
 
 def test_the_division_shows_one_line_for_each_step_taken():
-    assert words(figures.division_face(2023, 4)).count("remainder") == 4
+    assert words(figures.render_division(2023, 4)).count("remainder") == 4
 
 
 def test_the_newest_division_is_the_one_in_the_sentence():
-    assert "252 ÷ 2 = 126 remainder 0" in words(figures.division_face(2023, 4))
-    assert "Go on with 126." in words(figures.division_face(2023, 4))
+    assert "252 ÷ 2 = 126 remainder 0" in words(figures.render_division(2023, 4))
+    assert "Go on with 126." in words(figures.render_division(2023, 4))
 
 
 def test_a_step_past_the_last_shows_the_last():
-    assert figures.division_face(6, 3) == figures.division_face(6, 9)
+    assert figures.render_division(6, 3) == figures.render_division(6, 9)
 
 
 def test_the_division_of_zero_is_one_step():
-    assert words(figures.division_face(0, 1)).startswith("Nothing is left to halve.")
+    assert words(figures.render_division(0, 1)).startswith("Nothing is left to halve.")
 
 
 @given(st.integers(1, 9999), st.integers(1, figures.DOUBLINGS))
 def test_the_digits_of_a_doubling_are_worth_what_the_sentence_says(ten_thousandths, step):
     fraction = ten_thousandths / 10_000
-    face = figures.doubling_face(fraction, step)
+    face = figures.render_doubling(fraction, step)
     shown = digits(face)
     worth = Fraction(int(shown, 2), 2 ** len(shown))
     missing = Fraction(str(fraction)) - worth
@@ -70,17 +70,17 @@ def test_the_digits_of_a_doubling_are_worth_what_the_sentence_says(ten_thousandt
 
 
 def test_a_doubling_stops_when_nothing_is_left():
-    assert digits(figures.doubling_face(0.625, 24)) == "101"
-    assert "the digits are 0.625, exactly." in words(figures.doubling_face(0.625, 24))
+    assert digits(figures.render_doubling(0.625, 24)) == "101"
+    assert "the digits are 0.625, exactly." in words(figures.render_doubling(0.625, 24))
 
 
 def test_the_doubling_of_23_hundredths_repeats_from_step_23():
-    assert "repeat" not in words(figures.doubling_face(0.23, 22))
-    assert "Step 23 starts where step 3 did" in words(figures.doubling_face(0.23, 23))
+    assert "repeat" not in words(figures.render_doubling(0.23, 22))
+    assert "Step 23 starts where step 3 did" in words(figures.render_doubling(0.23, 23))
 
 
 def test_before_the_first_step_there_are_no_digits():
-    for face in (figures.division_face(2023, 0), figures.doubling_face(0.23, 0)):
+    for face in (figures.render_division(2023, 0), figures.render_doubling(0.23, 0)):
         assert "none yet" in words(face)
         assert "<text" not in face
 

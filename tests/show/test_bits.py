@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantlab import formats
-from quantlab.show import bit_picture, bits
+from quantlab.experiments import codes
+from quantlab.show import bits
 
 FORMATS = formats.ALL.values()
 
@@ -53,6 +54,20 @@ def test_after_a_bit_is_set_the_bits_are_the_number():
     strip.bits = "0 10011 0100001111"
     strip.format = "FP32"
     assert strip.value == 20.234375
+
+
+def test_bits_that_were_set_are_rounded_from_their_exact_value():
+    strip = bits.bit_explorer(0, "TF32")
+    strip.bits = f"{99588:019b}"  # half way between two values of BF16; its shortest decimal is not
+    strip.format = "BF16"
+    assert strip.bits == formats.BF16.bits(formats.TF32.decode(99588))
+
+
+@pytest.mark.parametrize("text, value", [("1e2000", math.inf), ("1e-2000", 0.0)])
+def test_a_number_far_outside_a_format_survives_a_format_change(text, value):
+    strip = bits.bit_explorer(text, "FP16")
+    strip.format = "BF16"
+    assert strip.value == value
 
 
 def test_the_format_reads_back_as_quantlabs_own():
@@ -156,7 +171,7 @@ def test_what_is_wrong_is_refused_by_name_and_changes_nothing(name, wrong, kind,
 @given(x=st.floats(width=64))
 def test_exact_rounding_agrees_with_the_formats_own(f, x):
     exact = x if x == 0 or not math.isfinite(x) else Fraction(x)
-    assert bits._encode(f, exact) == int(f.encode(x))
+    assert codes.encode(f, exact) == int(f.encode(x))
 
 
 @pytest.mark.parametrize("f", FORMATS, ids=lambda f: f.name)
@@ -216,23 +231,23 @@ def test_the_still_is_the_same_in_every_run():
 @pytest.mark.parametrize("f", FORMATS, ids=lambda f: f.name)
 def test_the_still_shows_every_bit_and_the_exact_value(f):
     code = int(f.encode(0.3))
-    html = bit_picture.still(f, code, "0.3")
+    html = bits.snapshot(f, code, "0.3")
     digits = "".join(re.findall(r">([01])</td>", html))
-    assert (digits, bit_picture.decimal(f.round(0.3)) in html) == (f"{code:0{f.width}b}", True)
+    assert (digits, codes.decimal(f.round(0.3)) in html) == (f"{code:0{f.width}b}", True)
 
 
 def test_the_still_can_be_read_without_colours():
-    text = re.sub(r"<[^>]*>", " ", bit_picture.still(formats.FP16, 0x4D0F, "20.23"))
+    text = re.sub(r"<[^>]*>", " ", bits.snapshot(formats.FP16, 0x4D0F, "20.23"))
     assert all(word in text for word in ("sign", "exponent", "mantissa", "20.234375"))
 
 
 def test_the_still_escapes_what_was_asked_for():
-    assert "<script" not in bit_picture.still(formats.FP16, 0, "<script>")
+    assert "<script" not in bits.snapshot(formats.FP16, 0, "<script>")
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_decimals_are_exact(x):
-    text = bit_picture.decimal(x)
+    text = codes.decimal(x)
     assert Decimal(text) == Decimal(x) and "e" not in text.lower()
 
 

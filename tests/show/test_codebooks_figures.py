@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab.show import codebooks, html
+from quantlab.experiments.four_bits import BLOCK_SIZES, CODEBOOKS, explore
+from quantlab.show import codebooks_figures as figures
+from quantlab.show import html
 
 RNG = np.random.default_rng(8)
 WEIGHTS = RNG.normal(size=(16, 1024)).astype(np.float32) * np.float32(0.1)
-PLACE = WEIGHTS.size // 2  # the weight that is dragged: a multiple of 32
-
-
-def with_outlier(size):
-    """The weights as the explorer changes them: one of them `size` standard deviations large."""
-    flat = WEIGHTS.ravel().copy()
-    flat[PLACE] = size * float(flat.std())
-    return flat
 
 
 def shown_numbers(face):
@@ -26,130 +20,25 @@ def shown_numbers(face):
     return {name: float(text.replace("\N{FIGURE SPACE}", "")) for name, text in rows}
 
 
-# ---------------------------------------------------------------- the tables
-
-
-def test_int4_is_the_absmax_of_notebook_04_but_for_ties():
-    quantized = ql.quantize_absmax(WEIGHTS.reshape(-1, 64), bits=4, axis=1)
-    same = ql.quantize_blockwise(WEIGHTS, codebooks.INT4).dequantize().reshape(-1, 64)
-    step = quantized.scale
-    # Normal float32 numbers tie with probability 0 but for rounding: within one of 24 bits.
-    assert np.all(np.abs(same - quantized.dequantize()) < 8 * step * 2.0**-23)
-
-
-def test_the_unused_code_of_int4_is_never_given():
-    codes = ql.quantize_blockwise(np.linspace(-1, 1, 4096), codebooks.INT4).unpack()
-    assert set(np.unique(codes)) == set(range(15))
-
-
-# ---------------------------------------------------------------- exploring
-
-
-@pytest.mark.parametrize("double_quant", [False, True])
-@pytest.mark.parametrize("block_size", codebooks.BLOCK_SIZES)
-def test_bits_are_those_of_quantlab_memory(block_size, double_quant):
-    found = codebooks.explore(WEIGHTS, block_size, double_quant=double_quant)
-    assert found.bits == ql.memory.bits_per_weight("nf4", block_size, double_quant)
-
-
-@pytest.mark.parametrize("name", codebooks.CODEBOOKS)
-@pytest.mark.parametrize("block_size", [32, 4096])
-def test_the_error_is_that_of_all_weights_but_the_outlier(name, block_size):
-    found = codebooks.explore(WEIGHTS, block_size, name, outlier=9.0)
-    flat = with_outlier(9.0)
-    back = ql.quantize_blockwise(flat, codebooks.CODEBOOKS[name], block_size).dequantize()
-    flat, back = np.delete(flat, PLACE), np.delete(back, PLACE)
-    # The order of a sum changes its last bits: 16,384 roundings of 2^-53 at most.
-    assert found.error == pytest.approx(ql.errors.relative(back, flat), rel=2.0**-38)
-
-
-@pytest.mark.parametrize("block_size", [32, 64, 1024])
-def test_the_block_is_the_one_that_holds_the_outlier(block_size):
-    found = codebooks.explore(WEIGHTS, block_size, outlier=9.0)
-    flat = with_outlier(9.0)
-    start = PLACE // block_size * block_size
-    block = flat[start : start + block_size]
-    back = ql.quantize_blockwise(block, block_size=block_size).dequantize()
-    others = np.arange(start, start + block_size) != PLACE
-    assert found.block_error == pytest.approx(
-        ql.errors.relative(back[others], block[others]), rel=2.0**-38
-    )
-    assert found.lost == np.mean(back[others] == 0)
-
-
-def test_the_drawn_neighbours_are_weights_of_the_block_and_what_they_come_back_as():
-    found = codebooks.explore(WEIGHTS, 64, outlier=5.0)
-    flat = with_outlier(5.0)
-    back = ql.quantize_blockwise(flat).dequantize()
-    typical = float(WEIGHTS.std())
-    drawn = slice(PLACE + 1, PLACE + 32)
-    assert np.array_equal(found.neighbours, flat[drawn] / typical)
-    assert np.array_equal(found.back, back[drawn] / typical)
-
-
-def test_what_comes_back_is_one_of_the_levels():
-    found = codebooks.explore(WEIGHTS, 64, outlier=5.0)
-    gaps = np.abs(found.back[:, None] - found.places).min(axis=1)
-    assert gaps.max() < 5 * 2.0**-22  # two roundings of float32 at the size of the largest
-
-
-def test_a_large_outlier_is_the_absmax_of_its_block():
-    assert codebooks.explore(WEIGHTS, outlier=9.0).absmax == pytest.approx(9.0, rel=1e-6)
-
-
-def test_a_larger_outlier_costs_its_neighbours_more():
-    costs = [codebooks.explore(WEIGHTS, outlier=size).block_error for size in (1, 6, 12)]
-    assert costs == sorted(costs) and costs[-1] > 2 * costs[0]
-
-
-def test_every_weight_is_counted_once_in_the_histogram():
-    assert codebooks.explore(WEIGHTS).counts.sum() == WEIGHTS.size
-
-
-def test_each_block_puts_its_largest_weight_at_an_end_of_the_histogram():
-    found = codebooks.explore(WEIGHTS, 32)
-    assert found.counts[[0, -1]].sum() >= WEIGHTS.size // 32
-
-
-def test_the_weights_that_are_given_stay_as_they_are():
-    before = WEIGHTS.copy()
-    codebooks.explore(WEIGHTS, outlier=12.0)
-    assert np.array_equal(WEIGHTS, before)
-
-
-@pytest.mark.parametrize(
-    "settings, says",
-    [
-        ({"codebook": "nf5"}, "NF4, FP4, int4"),
-        ({"block_size": 16}, "at least 32, got 16"),
-        ({"outlier": -1.0}, "0 or more"),
-        ({"weights": WEIGHTS[:1]}, "4096 values or more, got 1024"),
-    ],
-)
-def test_a_bad_setting_is_named(settings, says):
-    with pytest.raises(ValueError, match=says):
-        codebooks.explore(**({"weights": WEIGHTS} | settings))
-
-
 # ---------------------------------------------------------------- the face
 
 
 @pytest.mark.parametrize("settings", [{}, {"block_size": 4096, "codebook": "int4", "outlier": 12}])
 def test_the_face_shows_the_numbers_to_four_digits(settings):
-    found = codebooks.explore(WEIGHTS, **settings)
-    shown = list(shown_numbers(codebooks.face(found)).values())
-    assert shown == [float(html.number(float(number))) for _, number, _ in codebooks.facts(found)]
+    found = explore(WEIGHTS, **settings)
+    shown = list(shown_numbers(figures.render(found)).values())
+    assert shown == [float(html.number(float(number))) for _, number, _ in figures.facts(found)]
 
 
 def test_decimal_points_stand_in_line():
-    texts = [codebooks._pointed(number) for number in (4.5, 13.95, 100.0, 0.0)]
+    texts = [figures._pointed(number) for number in (4.5, 13.95, 100.0, 0.0)]
     assert len({len(text.partition(".")[2]) for text in texts}) == 1
 
 
 def test_each_drawn_neighbour_has_its_dot_and_its_error():
-    found = codebooks.explore(WEIGHTS)
-    marks = list(codebooks._block_marks(found))
-    places, ends = ([codebooks.SIZES(v) for v in of] for of in (found.neighbours, found.back))
+    found = explore(WEIGHTS)
+    marks = list(figures._block_marks(found))
+    places, ends = ([figures.SIZES(v) for v in of] for of in (found.neighbours, found.back))
     dots = [mark.x for mark in marks if getattr(mark, "size", 0) == 2.5]
     errors = [mark.points for mark in marks if getattr(mark, "role", "") == "error"]
     assert dots == places
@@ -158,27 +47,27 @@ def test_each_drawn_neighbour_has_its_dot_and_its_error():
 
 @pytest.mark.parametrize("name, levels", [("NF4", 16), ("FP4", 15), ("int4", 15)])
 def test_every_level_of_the_table_is_drawn_over_the_histogram(name, levels):
-    found = codebooks.explore(WEIGHTS, codebook=name)
-    lines = [m for m in codebooks._histogram_marks(found) if hasattr(m, "points")]
+    found = explore(WEIGHTS, codebook=name)
+    lines = [m for m in figures._histogram_marks(found) if hasattr(m, "points")]
     places = {line.points[0][0] for line in lines if line.points[0][0] == line.points[1][0]}
-    assert places == {codebooks.SHARES(v) for v in found.codebook.values}
+    assert places == {figures.SHARES(v) for v in found.codebook.values}
     assert len(places) == levels
 
 
-@pytest.mark.parametrize("size", [0, 6.0, codebooks.LARGEST])
+@pytest.mark.parametrize("size", [0, 6.0, figures.LARGEST])
 @pytest.mark.parametrize("block_size", [32, 4096])
 def test_nothing_is_drawn_outside_the_picture(size, block_size):
-    for mark in codebooks.draw(codebooks.explore(WEIGHTS, block_size, outlier=size)).marks:
+    for mark in figures.draw(explore(WEIGHTS, block_size, outlier=size)).marks:
         for x, y in getattr(mark, "points", None) or [(mark.x, mark.y)]:
-            assert 0 <= x <= codebooks.WIDTH and 0 <= y <= codebooks.HEIGHT
+            assert 0 <= x <= figures.WIDTH and 0 <= y <= figures.HEIGHT
 
 
 def test_the_handle_says_where_zero_is_and_how_long_a_typical_weight():
-    svg = codebooks.face(codebooks.explore(WEIGHTS, outlier=6.0))
+    svg = figures.render(explore(WEIGHTS, outlier=6.0))
     data = {key: float(value) for key, value in re.findall(r'data-(\w+)="([-\d.]+)"', svg)}
     x = float(re.search(r'cx="([\d.]+)" cy="40"', svg)[1])
     assert (x - data["zero"]) / data["unit"] == pytest.approx(6.0, abs=1e-3)
-    assert (data["min"], data["max"], data["step"]) == (0, codebooks.LARGEST, 0.1)
+    assert (data["min"], data["max"], data["step"]) == (0, figures.LARGEST, 0.1)
 
 
 # ---------------------------------------------------------------- the explorer
@@ -186,19 +75,19 @@ def test_the_handle_says_where_zero_is_and_how_long_a_typical_weight():
 
 @pytest.fixture(scope="module")
 def explorer():
-    return codebooks.explorer(WEIGHTS)
+    return figures.explorer(WEIGHTS)
 
 
 def test_the_explorer_shows_the_face_of_its_settings(explorer):
     settings = {"codebook": "int4", "block_size": 256, "double_quant": True, "outlier": 3.5}
-    assert explorer.set(**settings) == codebooks.face(codebooks.explore(WEIGHTS, **settings))
+    assert explorer.set(**settings) == figures.render(explore(WEIGHTS, **settings))
 
 
 def test_a_drag_moves_the_slider_and_the_face(explorer):
     explorer.set(codebook="NF4", block_size=64, double_quant=False, outlier=2.0)
     explorer.html.position = 7.5
     assert explorer.controls["outlier"].value == 7.5
-    assert explorer.html.value == codebooks.face(codebooks.explore(WEIGHTS, outlier=7.5))
+    assert explorer.html.value == figures.render(explore(WEIGHTS, outlier=7.5))
 
 
 def test_a_drag_back_to_where_the_last_one_ended_counts(explorer):
@@ -209,14 +98,14 @@ def test_a_drag_back_to_where_the_last_one_ended_counts(explorer):
 
 
 def test_no_setting_of_the_controls_fails(explorer):
-    for name in codebooks.CODEBOOKS:
-        for size in codebooks.BLOCK_SIZES:
+    for name in CODEBOOKS:
+        for size in BLOCK_SIZES:
             assert 'role="alert"' not in explorer.set(codebook=name, block_size=size)
 
 
 def test_the_still_is_of_the_first_settings():
-    first = codebooks.explore(WEIGHTS)
-    assert codebooks.explorer(WEIGHTS).static.alt == codebooks.still(first).alt
+    first = explore(WEIGHTS)
+    assert figures.explorer(WEIGHTS).static.alt == figures.snapshot(first).alt
 
 
 # ---------------------------------------------------------------- figures
@@ -231,18 +120,18 @@ SHARES = {"even": np.full(16, 1 / 16), "odd": np.repeat([0.0, 0.125], 8)}
 @pytest.mark.parametrize(
     "draw, says",
     [
-        (lambda: codebooks.histogram(WEIGHTS, "It is normal"), "within 1 typical size"),
+        (lambda: figures.histogram(WEIGHTS, "It is normal"), "within 1 typical size"),
         (
-            lambda: codebooks.levels({"FP4": ql.FP4.values}, "Sixteen codes"),
+            lambda: figures.levels({"FP4": ql.FP4.values}, "Sixteen codes"),
             "15 values, the smallest above 0 is 0.00521",
         ),
-        (lambda: codebooks.usage(SHARES, "Shares"), "odd: 0.0% to 12.5%"),
+        (lambda: figures.usage(SHARES, "Shares"), "odd: 0.0% to 12.5%"),
         (
-            lambda: codebooks.block(WEIGHTS, ql.quantize_blockwise(WEIGHTS), "One block"),
+            lambda: figures.block(WEIGHTS, ql.quantize_blockwise(WEIGHTS), "One block"),
             "largest error of the 32 weights",
         ),
-        (lambda: codebooks.tradeoff(CURVES, "Bits"), "double quantization: 4.002 bits 12.0%"),
-        (lambda: codebooks.still(codebooks.explore(WEIGHTS)), "bits per weight"),
+        (lambda: figures.tradeoff(CURVES, "Bits"), "double quantization: 4.002 bits 12.0%"),
+        (lambda: figures.snapshot(explore(WEIGHTS)), "bits per weight"),
     ],
 )
 def test_a_figure_says_its_numbers_and_is_the_same_bytes_each_time(draw, says):
@@ -253,9 +142,9 @@ def test_a_figure_says_its_numbers_and_is_the_same_bytes_each_time(draw, says):
 def test_the_block_figure_tells_the_largest_error():
     quantized = ql.quantize_blockwise(WEIGHTS)
     worst = np.abs(quantized.dequantize() - WEIGHTS).ravel()[:32].max()
-    assert f"drawn is {worst:.3f}" in codebooks.block(WEIGHTS, quantized, "One block").alt
+    assert f"drawn is {worst:.3f}" in figures.block(WEIGHTS, quantized, "One block").alt
 
 
 def test_a_long_title_is_broken_and_not_cut_off():
     title = "Double quantization: the error of small blocks, the bits of large ones"
-    assert codebooks.tradeoff(CURVES, title).alt.startswith(title)
+    assert figures.tradeoff(CURVES, title).alt.startswith(title)

@@ -7,9 +7,10 @@ import pytest
 
 import quantlab as ql
 from quantlab.experiments import one_layer
+from quantlab.experiments.in_print import printed
+from quantlab.experiments.one_layer import METHODS, RULES, SETTINGS, Point, Setting
 from quantlab.methods import CALIBRATION, WEIGHT_ONLY
-from quantlab.show import comparison, comparison_explorer, matrix
-from quantlab.show.comparison import SETTINGS, Point, Setting
+from quantlab.show import comparison
 
 FOUR = Setting("absmax", 4)
 NESTED = Setting("NF4", 4, 64, double_quant=True)
@@ -25,7 +26,7 @@ def layer():
 
 @pytest.fixture(scope="module")
 def points(layer):
-    return comparison.measure(*layer)
+    return one_layer.measure(*layer)
 
 
 # ------------------------------------------------------------------------- settings and points
@@ -58,7 +59,7 @@ def test_a_setting_is_what_the_core_does(layer):
         Setting("FP4", 4, 64): ql.quantize_blockwise(w.T, ql.FP4, 64),
     }
     for setting, expected in pairs.items():
-        found = comparison.quantize(setting, w, h)
+        found = one_layer.quantize(setting, w, h)
         codes = getattr(found, "stored", found).codes
         assert np.array_equal(codes, expected.codes), setting
         assert found.bits_per_value == expected.bits_per_value, setting
@@ -66,14 +67,14 @@ def test_a_setting_is_what_the_core_does(layer):
 
 def test_gptq_without_a_hessian_says_what_it_needs(layer):
     with pytest.raises(ValueError, match=r"gptq needs the hessian"):
-        comparison.quantize(Setting("GPTQ", 4), layer[0])
+        one_layer.quantize(Setting("GPTQ", 4), layer[0])
 
 
 @pytest.mark.parametrize("setting", [FOUR, NESTED], ids=str)
 def test_a_point_has_the_error_of_the_output_and_the_true_bits(layer, setting):
     w, h, x = layer
-    (point,) = comparison.measure(w, h, x, (setting,))
-    q = comparison.quantize(setting, w)
+    (point,) = one_layer.measure(w, h, x, (setting,))
+    q = one_layer.quantize(setting, w)
     back = q.dequantize()
     assert point == Point(setting, q.bits_per_value, ql.errors.relative(x @ back, x @ w))
 
@@ -93,11 +94,11 @@ def named(*pairs):
 
 def test_the_frontier_of_the_notebooks_five():
     five = named(("A", 4.06, 14), ("B", 4.13, 11), ("C", 4.25, 12), ("D", 4.5, 10), ("E", 4.5, 14))
-    assert "".join(p.setting for p in comparison.frontier(five)) == "ABD"
+    assert "".join(p.setting for p in one_layer.frontier(five)) == "ABD"
 
 
 def test_no_point_of_the_frontier_is_beaten_and_every_other_is(points):
-    kept = comparison.frontier(points)
+    kept = one_layer.frontier(points)
 
     def beaten(p):
         return any(
@@ -109,16 +110,16 @@ def test_no_point_of_the_frontier_is_beaten_and_every_other_is(points):
 
 
 def test_of_twins_one_stays():
-    assert len(comparison.frontier(named(("A", 4, 1.0), ("B", 4, 1.0)))) == 1
+    assert len(one_layer.frontier(named(("A", 4, 1.0), ("B", 4, 1.0)))) == 1
 
 
 def test_the_best_within_a_budget_is_on_the_frontier(points):
     for budget in (2.3, 3.6, 4.2, 9.0):
-        assert comparison.best(points, budget) in comparison.frontier(points)
+        assert one_layer.best(points, budget) in one_layer.frontier(points)
 
 
 def test_a_budget_below_everything_buys_nothing(points):
-    assert comparison.best(points, 2.0) is None
+    assert one_layer.best(points, 2.0) is None
 
 
 # -------------------------------------------------------------------------------------- tables
@@ -148,7 +149,7 @@ def test_the_article_table_has_all_six_results_and_the_error():
 
 
 def test_published_numbers_keep_their_digits_and_get_a_difference():
-    lines = article_lines({"absmax": matrix.printed()["absmax: product"]})
+    lines = article_lines({"absmax": printed()["absmax: product"]})
     assert lines[3][:1] + lines[3][3:9] == [
         "published", "2.573", "−15.73", "−1565", "−1786", "−6.499", "10.63"
     ]  # fmt: skip
@@ -176,7 +177,7 @@ def test_the_point_table_marks_the_frontier_with_a_word():
 
 def test_each_method_of_the_comparison_is_in_the_table_of_needs():
     shown = comparison.needs_table().data
-    assert all(method in shown for method in (*comparison.METHODS, "LLM.int8()"))
+    assert all(method in shown for method in (*METHODS, "LLM.int8()"))
     assert all((row[1] == "yes") == row[0].startswith("GPTQ") for row in comparison.NEEDS)
 
 
@@ -206,11 +207,11 @@ def test_the_pareto_figure_is_the_same_bytes_each_time(points):
 def test_the_pareto_figure_tells_every_point_and_the_frontier(points):
     alt = comparison.pareto_figure(points, "All of them", [FOUR]).alt
     assert all(f"{p.setting}: {p.bits:.2f} bits" in alt for p in points)
-    assert alt.index("Frontier:") < alt.rindex(str(comparison.frontier(points)[0].setting))
+    assert alt.index("Frontier:") < alt.rindex(str(one_layer.frontier(points)[0].setting))
 
 
 def test_a_window_shows_and_tells_only_what_is_in_it(points):
-    alt = comparison.pareto_figure(points, "Four", window=(3.9, 4.9), height=560).alt
+    alt = comparison.pareto_figure(points, "Four", window=(3.7, 4.9), height=560).alt
     assert "absmax, 4 bits" in alt and "absmax, 5 bits" not in alt
 
 
@@ -218,7 +219,7 @@ def test_a_window_shows_and_tells_only_what_is_in_it(points):
 
 
 def test_a_choice_has_the_best_of_each_method(points):
-    choice = comparison_explorer.choose(points, 4.3)
+    choice = one_layer.choose(points, 4.3)
     for method, point in choice.by_method.items():
         own = [p for p in points if p.setting.method == method and p.bits <= 4.3]
         assert point == min(own, key=lambda p: p.error)
@@ -226,16 +227,16 @@ def test_a_choice_has_the_best_of_each_method(points):
 
 
 def test_a_rule_leaves_what_it_says(points):
-    allowed = comparison_explorer.choose(points, 4.3, "no calibration text").allowed
+    allowed = one_layer.choose(points, 4.3, "no calibration text").allowed
     free = {row.label for row in WEIGHT_ONLY if row.needs != CALIBRATION}
     assert {p.setting.method for p in allowed} == free and "GPTQ" not in free
-    allowed = comparison_explorer.choose(points, 4.3, "one scale per output").allowed
+    allowed = one_layer.choose(points, 4.3, "one scale per output").allowed
     assert {p.setting.group for p in allowed} == {None}
 
 
 def test_a_rule_that_is_unknown_says_what_there_is(points):
     with pytest.raises(ValueError, match="allowed must be one of everything, no calibration"):
-        comparison_explorer.choose(points, 4.3, "nothing")
+        one_layer.choose(points, 4.3, "nothing")
 
 
 def text_of(face):
@@ -243,30 +244,30 @@ def text_of(face):
 
 
 def test_the_face_has_the_numbers_of_the_choice(points):
-    choice = comparison_explorer.choose(points, 4.3)
-    face = comparison_explorer.face(choice)
+    choice = one_layer.choose(points, 4.3)
+    face = comparison.render(choice)
     assert f"{100 * choice.best.error:.3f} %" in text_of(face)
     assert text_of(face).count("least error") == 1
     assert f"budget 4.30 bits: {choice.best.setting}" in face  # the picture's label
 
 
 def test_a_budget_that_buys_nothing_says_the_least(points):
-    face = text_of(comparison_explorer.face(comparison_explorer.choose(points, 2.0)))
+    face = text_of(comparison.render(one_layer.choose(points, 2.0)))
     least = min(p.bits for p in points)
     assert f"nothing fits into 2.00 bits: the least is {least:.2f}" in face
 
 
 def test_every_face_has_as_many_rows_so_that_nothing_jumps(points):
     counts = {
-        comparison_explorer.face(comparison_explorer.choose(points, budget, rule)).count("<tr>")
+        comparison.render(one_layer.choose(points, budget, rule)).count("<tr>")
         for budget in (2.0, 4.2, 8.7)
-        for rule in comparison_explorer.RULES
+        for rule in RULES
     }
-    assert counts == {1 + len(comparison.METHODS)}
+    assert counts == {1 + len(METHODS)}
 
 
 def test_each_point_is_drawn_once_with_a_ring_around_the_best(points):
-    face = comparison_explorer.face(comparison_explorer.choose(points, 4.3))
+    face = comparison.render(one_layer.choose(points, 4.3))
     rings = face.count('r="11"')
     marks = face.count("<circle") - rings + face.count("<polygon")
     assert (marks, rings) == (len(points), 1)
@@ -274,7 +275,7 @@ def test_each_point_is_drawn_once_with_a_ring_around_the_best(points):
 
 def test_the_explorer_moves_between_layers_budgets_and_rules(points):
     few = [p for p in points if p.setting.method == "absmax"]
-    explorer = comparison_explorer.explorer({"all": points, "absmax alone": few})
+    explorer = comparison.explorer({"all": points, "absmax alone": few})
     assert "least error" in explorer.set(budget=8.5)
     shown = explorer.set(layer="absmax alone")
     assert "absmax, 8 bits" in shown and "act-order" not in shown
@@ -282,11 +283,11 @@ def test_the_explorer_moves_between_layers_budgets_and_rules(points):
 
 
 def test_the_explorer_has_a_still(points):
-    explorer = comparison_explorer.explorer({"up": points}, budget=4.2)
-    best = comparison.best(points, 4.2)
+    explorer = comparison.explorer({"up": points}, budget=4.2)
+    best = one_layer.best(points, 4.2)
     assert f"4.20 bits buy an error of {100 * best.error:.3f} %" in explorer.static.alt
 
 
 def test_an_explorer_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least one layer"):
-        comparison_explorer.explorer({})
+        comparison.explorer({})

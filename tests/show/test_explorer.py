@@ -13,7 +13,7 @@ from quantlab.show import explorer as module
 from quantlab.show import html
 
 
-def face(bits, signed):
+def render(bits, signed):
     if bits == 13:
         raise ValueError("bits must not be <13>")
     return f"{bits} bits, signed {signed}"
@@ -25,7 +25,7 @@ def codes():
         "bits": widgets.IntSlider(value=8, min=2, max=16, description="bits"),
         "signed": widgets.Checkbox(value=True, description="signed"),
     }
-    return show.Explorer(controls, face, title="Codes <and> counts")
+    return show.Explorer(controls, render, title="Codes <and> counts")
 
 
 def published(explorer, monkeypatch):
@@ -64,7 +64,7 @@ def test_a_setting_that_the_face_refuses_is_said_in_red_in_place(codes):
 
 def test_a_face_that_fails_at_its_first_settings_is_an_error():
     with pytest.raises(ValueError, match="bits must not be"):
-        show.Explorer({"bits": widgets.IntText(13), "signed": widgets.Checkbox()}, face)
+        show.Explorer({"bits": widgets.IntText(13), "signed": widgets.Checkbox()}, render)
 
 
 def test_after_a_refused_setting_the_explorer_goes_on(codes):
@@ -131,11 +131,11 @@ def test_a_control_without_a_value_is_refused(control):
     if control is widgets.HTML:
         control = control.__name__
     with pytest.raises(TypeError, match="control 'x' must be a widget with a value"):
-        show.Explorer({"x": control}, face)
+        show.Explorer({"x": control}, render)
 
 
 def test_a_face_that_cannot_be_called_is_refused():
-    with pytest.raises(TypeError, match="face must be a function"):
+    with pytest.raises(TypeError, match="render must be a function"):
         show.Explorer({}, "text")
 
 

@@ -6,7 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 from quantlab import formats
-from quantlab.show import formats as figures
+from quantlab.show import formats_figures as figures
 from quantlab.show import style
 
 

@@ -9,26 +9,25 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab.show import gptq, gptq_stepper
+from quantlab.experiments.walk import DAMPINGS, EXAMPLES, walk
+from quantlab.show import gptq_figures as figures
+from quantlab.show import gptq_stepper
 
 SETTINGS = [
-    (name, bits, damping)
-    for name in gptq_stepper.EXAMPLES
-    for bits in range(2, 9)
-    for damping in gptq_stepper.DAMPINGS
+    (name, bits, damping) for name in EXAMPLES for bits in range(2, 9) for damping in DAMPINGS
 ]
 every_setting = pytest.mark.parametrize("example, bits, damping", SETTINGS)
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "06_gptq.ipynb"
 
 
 def steps_of(example, bits, damping):
-    x, w = gptq_stepper.EXAMPLES[example]
+    x, w = EXAMPLES[example]
     return list(ql.gptq_steps(w, ql.hessian(x), bits=bits, damping=damping))
 
 
 def shown(step, example, bits, damping):
     """The texts of a face that carry a number, by what they show."""
-    face = gptq_stepper.face(step, example, bits, damping)
+    face = gptq_stepper.render(step, example, bits, damping)
     return dict(re.findall(r'data-key="([^"]+)">([^<]*)<', face))
 
 
@@ -48,7 +47,7 @@ def digits(text):
 
 @every_setting
 def test_every_step_shows_the_numbers_of_gptq_steps(example, bits, damping):
-    w = gptq_stepper.EXAMPLES[example][1]
+    w = EXAMPLES[example][1]
     scale, before = ql.quantize_absmax(w, bits, axis=0).scale[0], w
     for i, step in enumerate(steps_of(example, bits, damping)):
         texts = shown(i, example, bits, damping)
@@ -70,7 +69,7 @@ def test_every_step_shows_the_numbers_of_gptq_steps(example, bits, damping):
         before = step.after
 
 
-@pytest.mark.parametrize("example", gptq_stepper.EXAMPLES)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_codes_stay_once_their_row_is_done(example):
     steps = steps_of(example, 3, 0.01)
     for i in range(len(steps)):
@@ -84,7 +83,7 @@ def test_codes_stay_once_their_row_is_done(example):
 
 @every_setting
 def test_the_layer_errors_end_at_those_of_the_two_quantizers(example, bits, damping):
-    x, w = gptq_stepper.EXAMPLES[example]
+    x, w = EXAMPLES[example]
     texts = shown(len(w) - 1, example, bits, damping)
     for key, q in (
         ("error-gptq", ql.quantize_gptq(w, ql.hessian(x), bits, damping=damping)),
@@ -94,8 +93,8 @@ def test_the_layer_errors_end_at_those_of_the_two_quantizers(example, bits, damp
 
 
 def test_the_layer_errors_on_the_way_are_those_of_the_rows_done_so_far():
-    x, w = gptq_stepper.EXAMPLES["correlated inputs"]
-    found = gptq_stepper.walk("correlated inputs", 3, 0.01)
+    x, w = EXAMPLES["correlated inputs"]
+    found = walk("correlated inputs", 3, 0.01)
     nearest = ql.quantize_absmax(w, 3, axis=0).dequantize()
     for i, step in enumerate(found.steps):
         rounded = np.vstack([nearest[: i + 1], w[i + 1 :]])
@@ -104,7 +103,7 @@ def test_the_layer_errors_on_the_way_are_those_of_the_rows_done_so_far():
 
 
 def test_the_codes_that_are_not_the_nearest_are_framed_and_counted():
-    found = gptq_stepper.walk("correlated inputs", 3, 0.01)
+    found = walk("correlated inputs", 3, 0.01)
     framed = {2: [(2, 0), (2, 1)], 3: [(2, 0), (2, 1), (3, 0)]}
     framed |= {4: framed[3], 5: framed[3]}
     for i in range(6):
@@ -149,17 +148,17 @@ def test_digits_stand_under_each_other():
 # ---------------------------------------------------------------------------- where it stands
 
 
-@pytest.mark.parametrize("example", gptq_stepper.EXAMPLES)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_nothing_moves_from_step_to_step(example):
     """Same size, and a number that stays on the page stays at its place."""
-    found = gptq_stepper.walk(example, 3, 0.01)
+    found = walk(example, 3, 0.01)
     places = {}
     for i in range(len(found.steps)):
         for mark in gptq_stepper.draw(found, i).marks:
             if isinstance(mark, gptq_stepper.Text) and mark.key:
                 assert places.setdefault(mark.key, (mark.x, mark.y)) == (mark.x, mark.y)
     sizes = {
-        re.search(r'viewBox="([^"]+)"', gptq_stepper.face(i, example, 3, 0.01))[1]
+        re.search(r'viewBox="([^"]+)"', gptq_stepper.render(i, example, 3, 0.01))[1]
         for i in range(len(found.steps))
     }
     assert sizes == {f"0 0 {gptq_stepper.WIDTH} {gptq_stepper.HEIGHT}"}
@@ -168,7 +167,7 @@ def test_nothing_moves_from_step_to_step(example):
 @every_setting
 def test_no_text_reaches_over_an_edge_or_into_its_neighbour(example, bits, damping):
     """A digit is 10.2 px wide, a sign 13.4 (DejaVu Sans, the widest font of them all)."""
-    found = gptq_stepper.walk(example, bits, damping)
+    found = walk(example, bits, damping)
     for i in range(len(found.steps)):
         spans = {}
         for mark in gptq_stepper.draw(found, i).marks:
@@ -205,7 +204,7 @@ def test_the_buttons_walk_through_the_steps():
     for name in ("Next", "Next", "Back", "Next", "First", "Back"):
         stepper.buttons[name].click()
         seen.append(stepper.value)
-        assert explorer.html.value == gptq_stepper.face(**explorer.settings)
+        assert explorer.html.value == gptq_stepper.render(**explorer.settings)
     assert seen == [1, 2, 1, 2, 0, 0]
 
 
@@ -227,11 +226,11 @@ def test_no_setting_of_the_explorer_ends_in_an_error():
 def test_a_setting_that_is_not_served_is_named(setting, says):
     good = {"step": 0, "example": "correlated inputs", "bits": 3, "damping": 0.01}
     with pytest.raises(ValueError, match=says):
-        gptq_stepper.face(**(good | setting))
+        gptq_stepper.render(**(good | setting))
 
 
 def test_the_still_says_the_step_and_both_layer_errors_and_is_the_same_each_time():
-    first, second = gptq_stepper.still(), gptq_stepper.still()
+    first, second = gptq_stepper.snapshot(), gptq_stepper.snapshot()
     assert first.data == second.data
     assert "Step 3 of 6" in first.alt and "GPTQ 0.004782, round to nearest 0.05553" in first.alt
 
@@ -241,7 +240,7 @@ def test_the_correlated_example_is_the_one_that_the_notebook_builds():
     names = {"np": np}
     for id in ("small", "inputs"):
         exec(cells[id], names)
-    x, w = gptq_stepper.EXAMPLES["correlated inputs"]
+    x, w = EXAMPLES["correlated inputs"]
     assert np.array_equal(names["X"], x) and np.array_equal(names["W"], w)
 
 
@@ -254,53 +253,53 @@ def test_the_best_answer_is_the_lowest_point_and_the_inverses_share(h):
     h = np.array(h)
     changes = np.stack([np.full_like(answers, 0.3), -answers])
     lowest = answers[np.argmin(np.einsum("ia,ij,ja->a", changes, h, changes))]
-    best, inverse = gptq.best_answer(h, 0.3), np.linalg.inv(h)
+    best, inverse = figures.best_answer(h, 0.3), np.linalg.inv(h)
     assert best == pytest.approx(-0.3 * inverse[0, 1] / inverse[0, 0], rel=1e-12)
     assert abs(best - lowest) <= 1e-4 / 2 + 1e-12  # half the distance of two tries
 
 
 def test_the_answer_needs_two_inputs():
     with pytest.raises(ValueError, match=r"two inputs, \(2, 2\), got \(3, 3\)"):
-        gptq.best_answer(np.eye(3), 0.3)
+        figures.best_answer(np.eye(3), 0.3)
 
 
 def test_the_valley_says_both_layer_errors():
-    alt = gptq.answer_curve([[2.18, 2.0], [2.0, 2.18]], 0.3, "A valley with a floor").alt
+    alt = figures.answer_curve([[2.18, 2.0], [2.0, 2.18]], 0.3, "A valley with a floor").alt
     assert "nothing gives 0.0981, adding 0.2752 gives 0.0155" in alt
 
 
 def test_the_totals_say_where_they_end():
     lost = {"one": np.array([0.25, 0.5]), "two": np.array([0.25, -0.5])}
-    assert "one +0.75, two -0.25" in gptq.running_totals(lost, "Two totals").alt
+    assert "one +0.75, two -0.25" in figures.running_totals(lost, "Two totals").alt
 
 
 def test_the_damping_curves_say_the_best_damping():
     left = {"seen": [0.1, 0.2], "new": [0.9, 0.4]}
-    alt = gptq.damping_curves([0.01, 1], left, "Two curves").alt
+    alt = figures.damping_curves([0.01, 1], left, "Two curves").alt
     assert "seen: least at damping 0.01, 10%; new: least at damping 1, 40%" in alt
 
 
 def test_the_moved_weights_say_how_many_moved_far():
     changes = {"near": np.array([0.1, -0.4]), "far": np.array([0.1, -0.6])}
-    alt = gptq.weight_changes(changes, "Two outlines").alt
+    alt = figures.weight_changes(changes, "Two outlines").alt
     assert "near: 0% moved by more than half a step; far: 50% moved" in alt
 
 
 def test_a_tie_that_a_rounding_put_beyond_half_a_step_is_drawn_within():
     ties = np.array([0.5, -0.5, 0.5, -0.5], dtype=np.float32) * np.float32(1 + 2**-22)
     within = {"ties": np.array([0.49, -0.49, 0.49, -0.49])}
-    drawn = gptq.weight_changes({"ties": ties}, "All of them ties")
+    drawn = figures.weight_changes({"ties": ties}, "All of them ties")
     assert np.abs(ties).max() > 0.5 and "ties: 0% moved" in drawn.alt
-    assert drawn.data == gptq.weight_changes(within, "All of them ties").data
+    assert drawn.data == figures.weight_changes(within, "All of them ties").data
 
 
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda: gptq.answer_curve([[2.0, 1.0], [1.0, 2.0]], 0.3, "A valley with a floor"),
-        lambda: gptq.running_totals({"one": np.array([0.25, 0.5])}, "One total only"),
-        lambda: gptq.damping_curves([0.01, 1], {"new": [0.9, 0.4]}, "One curve only"),
-        lambda: gptq.weight_changes({"near": np.array([0.1, -0.4])}, "One outline only"),
+        lambda: figures.answer_curve([[2.0, 1.0], [1.0, 2.0]], 0.3, "A valley with a floor"),
+        lambda: figures.running_totals({"one": np.array([0.25, 0.5])}, "One total only"),
+        lambda: figures.damping_curves([0.01, 1], {"new": [0.9, 0.4]}, "One curve only"),
+        lambda: figures.weight_changes({"near": np.array([0.1, -0.4])}, "One outline only"),
     ],
 )
 def test_a_figure_is_the_same_each_time_and_fits_a_column(draw):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import quantlab as ql
+from quantlab.experiments.one_product import METHODS, SHARING, explore
 from quantlab.show import grid, matrix
 
-SETTINGS = [(b, a, m) for b in range(2, 9) for a in grid.SHARING for m in grid.METHODS]
+SETTINGS = [(b, a, m) for b in range(2, 9) for a in SHARING for m in METHODS]
 X, W = ql.article.X, ql.article.W
 
 
@@ -15,9 +16,9 @@ def test_the_face_shows_the_codes_and_the_product_that_the_ground_floor_computes
     bits, axis, method
 ):
     quantize = {"absmax": ql.quantize_absmax, "zero-point": ql.quantize_zero_point}[method]
-    x_axis, w_axis = grid.SHARING[axis]
+    x_axis, w_axis = SHARING[axis]
     x, w = quantize(X, bits, x_axis), quantize(W, bits, w_axis)
-    shown = grid.face(bits, axis, method)
+    shown = grid.render(bits, axis, method)
     product = x.dequantize() @ w.dequantize()
     for values, decimals in ((x.codes, None), (x.dequantize(), 3), (product, 2)):
         for text in np.ravel(matrix.texts(values, decimals)):
@@ -26,12 +27,12 @@ def test_the_face_shows_the_codes_and_the_product_that_the_ground_floor_computes
 
 @pytest.mark.parametrize("bits, axis, method", SETTINGS)
 def test_the_error_is_the_product_less_the_exact_one(bits, axis, method):
-    found = grid.explore(bits, axis, method)
+    found = explore(bits, axis, method)
     assert np.array_equal(found.error, found.product - X @ W)
 
 
 def test_only_scales_along_the_sum_keep_the_product_off_the_codes():
-    whole = {axis: grid.explore(axis=axis).integer for axis in grid.SHARING}
+    whole = {axis: explore(axis=axis).integer for axis in SHARING}
     assert list(whole.values()) == [True, True, False]
 
 
@@ -45,11 +46,11 @@ def test_only_scales_along_the_sum_keep_the_product_off_the_codes():
 )
 def test_a_setting_that_is_not_served_is_named(setting, says):
     with pytest.raises(ValueError, match=says):
-        grid.explore(**setting)
+        explore(**setting)
 
 
 def test_a_perfect_and_a_bad_product_both_have_a_summary_without_minus_zero():
-    said = [dict(grid.summary(grid.explore(*s)))["SNR"] for s in SETTINGS]
+    said = [dict(grid.summary(explore(*s)))["SNR"] for s in SETTINGS]
     assert all("−0.0" not in snr for snr in said)
 
 
@@ -58,7 +59,7 @@ def test_moving_each_control_changes_what_is_shown():
     seen = [explorer.html.value]
     for change in ({"bits": 3}, {"axis": "one scale for all"}, {"method": "zero-point"}):
         seen.append(explorer.set(**change))
-    assert len(set(seen)) == 4 and seen[-1] == grid.face(3, "one scale for all", "zero-point")
+    assert len(set(seen)) == 4 and seen[-1] == grid.render(3, "one scale for all", "zero-point")
 
 
 def test_no_setting_of_the_explorer_ends_in_an_error():

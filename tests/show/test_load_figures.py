@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from quantlab.experiments import loads
+from quantlab.experiments.loads import Load
 from quantlab.show import load
 
-HALF = load.Load("BF16", codes=6000, scales=0, kept=2000, perplexity=20.0)
-FOUR = load.Load("NF4", codes=1500, scales=200, kept=2000, perplexity=21.0)
+HALF = Load("BF16", codes=6000, scales=0, kept=2000, perplexity=20.0)
+FOUR = Load("NF4", codes=1500, scales=200, kept=2000, perplexity=21.0)
 
 
 def model(perplexity=7.0):
@@ -32,14 +34,14 @@ def model(perplexity=7.0):
 
 
 def test_the_three_parts_of_a_model_are_codes_scales_and_what_is_kept():
-    assert load.weigh(model()) == (64, 12, 16)
+    assert loads.weigh(model()) == (64, 12, 16)
 
 
 def test_the_parts_of_the_bundled_4_bit_model_add_up_to_its_memory():
     from quantlab import lm
 
     four_bit = lm.load("tiny-lm", "nf4", device="cpu")
-    codes, scales, kept = load.weigh(four_bit)
+    codes, scales, kept = loads.weigh(four_bit)
     weights = 2 * codes  # two codes to a byte
     assert scales == weights / 64 * 4
     assert codes + scales + kept == four_bit.memory_bytes()
@@ -47,7 +49,7 @@ def test_the_parts_of_the_bundled_4_bit_model_add_up_to_its_memory():
 
 def test_a_load_reads_the_text_in_windows_side_by_side():
     stand_in = model()
-    measured = load.measure("a load", stand_in, "some words")
+    measured = loads.measure("a load", stand_in, "some words")
     assert stand_in.seen == {"text": "some words", "stride": 255}
     assert (measured.name, measured.bytes, measured.perplexity) == ("a load", 92, 7.0)
 
@@ -73,7 +75,7 @@ def test_the_same_figure_gives_the_same_bytes():
 
 
 def test_the_face_shows_bytes_and_perplexity_beside_16_bits():
-    shown = load.face(FOUR, HALF)
+    shown = load.render(FOUR, HALF)
     for words in ("3,700", "46.2% of 16 bits", "21.00", "+5.00% against 16 bits", "200"):
         assert words in shown
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 import quantlab as ql
+from quantlab.experiments import in_print
 from quantlab.show import matrix, style
 
 MAGNITUDES = st.floats(0, 1e9)
@@ -144,22 +145,22 @@ def test_heat_is_shared_by_all_panels():
     ],
 )
 def test_verdict_on_printed_digits(value, printed, says):
-    assert matrix.verdict(value, printed) == says
+    assert in_print.verdict(value, printed) == says
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 6))
 def test_a_number_printed_by_rounding_is_found_to_be_rounded(value, decimals):
-    assert matrix.verdict(value, f"{value:.{decimals}f}") == "rounded"
+    assert in_print.verdict(value, f"{value:.{decimals}f}") == "rounded"
 
 
 def test_printed_numbers_keep_their_last_zero():
-    assert matrix.printed()["exact product"][0] == ["2.651", "-15.90"]
+    assert in_print.printed()["exact product"][0] == ["2.651", "-15.90"]
 
 
 def test_all_published_numbers_but_two_are_ours_rounded():
     odd = [
         (name, text, says)
-        for name, _, _, text, _, says in matrix.beside(ours())
+        for name, _, _, text, _, says in in_print.beside(ours())
         if says != "rounded"
     ]
     assert odd == [("exact product", "2.651", "cut off"), ("absmax: product", "-1565", "cut off")]

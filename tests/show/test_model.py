@@ -9,8 +9,9 @@ import torch
 
 from quantlab import _data, lm
 from quantlab.experiments import whole_model
-from quantlab.show import html, model, model_explorer
-from quantlab.show.model import SETTINGS, Bench, Result, Setting
+from quantlab.experiments.whole_model import SETTINGS, Result, Setting
+from quantlab.show import html, model
+from quantlab.show.model import Bench
 
 EXACT = Result(Setting("16 bits", 16), 16.0, 20.0, 250, "Once upon a time there was a king.")
 ROWS = Result(Setting("GPTQ", 3), 3.11, 21.04, 200, "Once upon a time there was an old king.", 0.1)
@@ -37,7 +38,7 @@ def bench(tiny, monkeypatch):
 def explorer(bench):
     for setting in (Setting("16 bits", 16), Setting("GPTQ", 3)):
         bench.results[setting] = EXACT if setting.method == "16 bits" else ROWS
-    return model_explorer.explorer(bench)
+    return model.explorer(bench)
 
 
 def test_every_method_at_every_width_is_in_the_table():
@@ -60,7 +61,7 @@ def test_no_setting_is_in_the_table_twice():
     ],
 )
 def test_a_setting_is_what_lm_quantize_does(tiny, setting, expected):
-    ours, theirs = model.quantized(tiny, setting), lm.quantize(tiny, **expected)
+    ours, theirs = whole_model.quantized(tiny, setting), lm.quantize(tiny, **expected)
     for (name, a), (_, b) in zip(ours.linears(), theirs.linears(), strict=True):
         assert torch.equal(a.weight, b.weight), name
 
@@ -68,22 +69,39 @@ def test_a_setting_is_what_lm_quantize_does(tiny, setting, expected):
 def test_gptq_of_the_table_works_on_the_zero_point_grid(tiny):
     scales_and_zeros = (16 + 3) * sum(layer.out_features for _, layer in tiny.linears())
     weights = sum(layer.weight.numel() for _, layer in tiny.linears())
-    small = model.quantized(tiny, Setting("GPTQ", 3))
+    small = whole_model.quantized(tiny, Setting("GPTQ", 3))
     assert small.bits_per_weight == pytest.approx(3 + scales_and_zeros / weights)
 
 
 def test_an_unknown_method_says_what_there_is(tiny):
     with pytest.raises(ValueError, match=r"method must be one of absmax, .* got 'AWQ'"):
-        model.quantized(tiny, Setting("AWQ", 4))
+        whole_model.quantized(tiny, Setting("AWQ", 4))
 
 
 def test_a_result_has_the_numbers_of_the_model(bench):
     setting = Setting("absmax", 4)
-    small = model.quantized(bench.model, setting)
+    small = whole_model.quantized(bench.model, setting)
     result = bench.result(setting)
     assert result.perplexity == small.perplexity(bench.text, stride=small.window - 1)
     assert result.bits == small.bits_per_weight
     assert result.text == small.generate_text(bench.prompt, 4)
+
+
+def test_a_divergence_is_that_of_the_two_models(bench):
+    setting, stride = Setting("absmax", 4), bench.model.window - 1
+    small = model.quantized(bench.model, setting)
+    expected = lm.measure.window_divergences(small, bench.model, bench.text, stride=stride)
+    assert bench.result(setting).windows == tuple(expected)
+
+
+def test_the_exact_model_reads_the_text_once_for_all_settings(bench):
+    exact, read = bench.model.network, []
+    hook = exact.register_forward_hook(lambda network, *_: read.append(network is exact))
+    bench.result(Setting("absmax", 4))
+    once = sum(read)
+    bench.result(Setting("absmax", 3))
+    hook.remove()
+    assert sum(read) == once > 0
 
 
 def test_the_unquantized_model_counts_as_the_16_bits_of_its_file(bench):
@@ -107,7 +125,7 @@ def test_progress_rises_from_0_to_1(bench):
 
 
 def test_the_table_has_a_row_per_result_with_its_numbers():
-    lines = model.markdown(RESULTS).splitlines()
+    lines = str(model.Table(RESULTS)).splitlines()
     assert lines[2] == "| 16 bits | none | 16.00 | 20.0 | 0.0000 | 250 |"
     assert lines[3] == "| NF4 | 64, quantized | 4.13 | 20.2 | 0.0000 | 244 |"
     assert lines[4] == "| GPTQ, 3 bits | output | 3.11 | 21.0 | 0.1000 | 200 |"
@@ -117,7 +135,7 @@ def test_the_table_has_a_row_per_result_with_its_numbers():
 
 def test_the_table_is_what_a_notebook_shows():
     table = model.Table(RESULTS)
-    assert table._repr_markdown_() == str(table) == model.markdown(RESULTS)
+    assert table._repr_markdown_() == str(table) == str(model.Table(RESULTS))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +191,7 @@ def test_the_cost_figure_tells_every_result_in_its_alt_text():
 def test_a_difference_comes_with_its_standard_error():
     nats = (3.0, 5.0, 4.0), (2.0, 2.0, 2.0)
     one, other = (replace(ROWS, windows=tuple((n, 10) for n in of)) for of in nats)
-    mean, error = model.further(one, other)
+    mean, error = whole_model.further(one, other)
     assert mean == pytest.approx(0.2)
     assert error == pytest.approx(0.1 / np.sqrt(3))  # differences 0.1, 0.3, 0.2
 
@@ -181,15 +199,15 @@ def test_a_difference_comes_with_its_standard_error():
 def test_a_short_window_counts_by_its_tokens(bench):
     one, other = (bench.result(Setting("absmax", bits)) for bits in (3, 4))
     assert len({tokens for _, tokens in one.windows}) > 1
-    mean, _ = model.further(one, other)
+    mean, _ = whole_model.further(one, other)
     assert mean == pytest.approx(one.divergence - other.divergence)
 
 
 def test_a_result_does_not_differ_from_itself(bench):
     result = bench.result(Setting("absmax", 3))
-    assert model.further(result, result) == (0.0, 0.0)
+    assert whole_model.further(result, result) == (0.0, 0.0)
     assert result.divergence == pytest.approx(
-        model.quantized(bench.model, result.setting).divergence(
+        whole_model.quantized(bench.model, result.setting).divergence(
             bench.model, bench.text, stride=bench.model.window - 1
         )
     )
@@ -205,14 +223,14 @@ def test_the_layer_figure_tells_every_layer_in_its_alt_text():
 
 
 def test_nf4_stays_at_4_bits_and_64_weights_and_says_so():
-    setting, note = model_explorer.normal("NF4", 3, 0)
+    setting, note = whole_model.normal("NF4", 3, 0)
     assert setting == Setting("NF4", 4, 64)
     assert "bits stay there" in note and "64 is taken" in note
 
 
 def test_other_methods_take_every_control():
-    assert model_explorer.normal("GPTQ", 5, 32) == (Setting("GPTQ", 5, 32), "")
-    assert model_explorer.normal("absmax", 2, 0) == (Setting("absmax", 2, None), "")
+    assert whole_model.normal("GPTQ", 5, 32) == (Setting("GPTQ", 5, 32), "")
+    assert whole_model.normal("absmax", 2, 0) == (Setting("absmax", 2, None), "")
 
 
 def circles(face):
@@ -235,7 +253,7 @@ def test_coming_back_to_a_setting_adds_none_and_computes_none(explorer, bench, m
 
 
 def test_the_face_has_the_numbers_of_the_result():
-    face = re.sub("<[^>]+>", "", model_explorer.face(ROWS, EXACT, [ROWS]))
+    face = re.sub("<[^>]+>", "", model.render(ROWS, EXACT, [ROWS]))
     assert "bits per weight 3.110" in face
     assert "perplexity 21.0 (16 bits: 20.0)" in face
     assert "facts right 200 of 256 (16 bits: 250)" in face

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab.show import html, outliers, outliers_explorer
+from quantlab.experiments import separation
+from quantlab.experiments.separation import LIBRARY, PAPER, THRESHOLDS, Layer
+from quantlab.show import html
+from quantlab.show import outliers_figures as figures
 from quantlab.show.drawing import Box, Mark
-from quantlab.show.outliers import LIBRARY, PAPER, THRESHOLDS, Layer
 
 X, W = ql.article.X, ql.article.W
-LAYERS = {name: Layer(*pair) for name, pair in outliers_explorer.default_layers().items()}
+LAYERS = {name: Layer(*pair) for name, pair in separation.default_layers().items()}
 SETTINGS = [
     (name, t, weights) for name in LAYERS for t in THRESHOLDS for weights in (PAPER, LIBRARY)
 ]
@@ -96,12 +98,12 @@ def test_a_threshold_that_is_not_above_zero_is_named():
 
 def test_the_sample_is_the_same_each_time():
     assert all(
-        np.array_equal(a, b) for a, b in zip(outliers.sample(), outliers.sample(), strict=True)
+        np.array_equal(a, b) for a, b in zip(separation.sample(), separation.sample(), strict=True)
     )
 
 
 def test_the_sample_has_five_large_columns_of_different_sizes():
-    x, _ = outliers.sample()
+    x, _ = separation.sample()
     largest = np.sort(np.abs(x).max(axis=0))
     assert largest[-6] <= 3 < largest[-5]
     assert len(set(largest[-5:])) == 5
@@ -111,12 +113,12 @@ def test_the_sample_has_five_large_columns_of_different_sizes():
 
 
 def test_rulers_say_the_step_and_every_code():
-    alt = outliers.rulers({"outlier 1000": X[1]}, 9, "One outlier leaves two marks").alt
+    alt = figures.rulers({"outlier 1000": X[1]}, 9, "One outlier leaves two marks").alt
     assert alt == "One outlier leaves two marks. outlier 1000: step 7.87, codes 1, 127, 1, 0."
 
 
 def test_the_split_shows_two_products_whose_sum_is_the_whole():
-    alt = outliers.split(X, W, 6.0, "A sum is cut in two").alt
+    alt = figures.split(X, W, 6.0, "A sum is cut in two").alt
     panels = [re.findall(r"−?\d+\.\d+", part) for part in alt.split("@")]
     assert len(panels) == 4
     shapes = {"= X, calm columns: 8 bits": 6, "+ outlier columns: 16 bits": 6}
@@ -126,14 +128,14 @@ def test_the_split_shows_two_products_whose_sum_is_the_whole():
 
 
 def test_columns_say_how_many_reach_the_threshold():
-    alt = outliers.columns({"article": X}, 6.0, "Two columns stand out").alt
+    alt = figures.columns({"article": X}, 6.0, "Two columns stand out").alt
     assert alt == "Two columns stand out. article: 2 of 4 reach 6, at most 1000."
 
 
 def test_the_tradeoff_says_columns_and_errors_at_six_and_without_separation():
-    x, w = outliers.sample()
+    x, w = separation.sample()
     layer = Layer(x, w)
-    alt = outliers.tradeoff(x, w, "A few columns buy nearly all").alt
+    alt = figures.tradeoff(x, w, "A few columns buy nearly all").alt
     here = layer.separate()
     assert f"{len(here.columns)} of 64 columns" in alt
     assert f"{here.relative:.3%}" in alt and f"{layer.absmax.relative:.3%}" in alt
@@ -142,9 +144,9 @@ def test_the_tradeoff_says_columns_and_errors_at_six_and_without_separation():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: outliers.rulers({"one": X[1]}, 9, "The same ruler twice"),
-        lambda: outliers.columns({"article": X}, 6.0, "The same columns twice"),
-        lambda: outliers_explorer.still(Layer(X, W).separate()),
+        lambda: figures.rulers({"one": X[1]}, 9, "The same ruler twice"),
+        lambda: figures.columns({"article": X}, 6.0, "The same columns twice"),
+        lambda: figures.snapshot(Layer(X, W).separate()),
     ],
     ids=["rulers", "columns", "still"],
 )
@@ -154,7 +156,7 @@ def test_the_same_figure_gives_the_same_bytes(make):
 
 def test_compare_shows_the_row_its_errors_and_the_relative_error():
     product = Layer(X, W).separate().product
-    shown = outliers.compare({"ours": product}, X @ W, row=1).data
+    shown = figures.compare({"ours": product}, X @ W, row=1).data
     error = (product - X @ W)[1]
     expected = [*product[1], *error]
     for text in (*(f"{v:.2f}".replace("-", "−") for v in expected), "0.013 %", "−1578.54"):
@@ -162,7 +164,7 @@ def test_compare_shows_the_row_its_errors_and_the_relative_error():
 
 
 def test_compare_of_a_large_product_shows_relative_errors_alone():
-    shown = text_of(outliers.compare({"ours": X @ W}, X @ W).data)
+    shown = text_of(figures.compare({"ours": X @ W}, X @ W).data)
     assert "exact" not in shown and "0.000 %" in shown and "−1578.54" not in shown
 
 
@@ -173,7 +175,7 @@ def test_compare_of_a_large_product_shows_relative_errors_alone():
 def test_the_face_shows_columns_error_and_bytes(name, threshold, weights):
     layer = LAYERS[name]
     found = layer.separate(threshold, weights)
-    page = outliers_explorer.face(found)
+    page = figures.render(found)
     error = 100 * ql.errors.relative(found.product, layer.x @ layer.w)
     columns = ql.outlier_columns(layer.x.astype(np.float16), threshold)
     assert row_of(page, "columns in 16 bits")[1] == str(len(columns))
@@ -185,41 +187,41 @@ def test_the_face_shows_columns_error_and_bytes(name, threshold, weights):
 @every_setting
 def test_as_many_bars_are_red_as_columns_go(name, threshold, weights):
     found = LAYERS[name].separate(threshold, weights)
-    marks = outliers_explorer._bars(found).marks
+    marks = figures._bars(found).marks
     bars = [mark.fill for mark in marks if isinstance(mark, Box)]
     assert len(bars) == found.layer.x.shape[1]
     assert bars.count("error") == len(found.columns)
 
 
 def test_few_columns_are_named_by_their_bits():
-    words = text_of(outliers_explorer.face(Layer(X, W).separate(6.0)))
+    words = text_of(figures.render(Layer(X, W).separate(6.0)))
     assert words.count("16 bits ") >= 2 and words.count(" 8 bits ") == 2
 
 
 def test_only_small_matrices_are_shown_in_full():
-    small, large = (outliers_explorer.face(layer.separate()) for layer in LAYERS.values())
+    small, large = (figures.render(layer.separate()) for layer in LAYERS.values())
     assert "X, framed: 16 bits" in small and "X, framed: 16 bits" not in large
 
 
 def test_the_point_stands_on_the_curve():
     found = LAYERS["the article's X and W"].separate(8.0)
-    marks = outliers_explorer._curve(found).marks
+    marks = figures._curve(found).marks
     [here] = [mark for mark in marks if isinstance(mark, Mark)]
     [curve] = [mark for mark in marks if len(getattr(mark, "points", ())) > 2]
     assert min(abs(here.x - x) + abs(here.y - y) for x, y in curve.points) < 1e-9
 
 
 def test_moving_each_control_changes_what_is_shown():
-    explorer = outliers_explorer.explorer()
+    explorer = figures.explorer()
     seen = [explorer.html.value]
     for change in ({"threshold": 8.0}, {"weights": LIBRARY}, {"data": list(LAYERS)[1]}):
         seen.append(explorer.set(**change))
     assert len(set(seen)) == 4
-    assert seen[-1] == outliers_explorer.face(LAYERS[list(LAYERS)[1]].separate(8.0, LIBRARY))
+    assert seen[-1] == figures.render(LAYERS[list(LAYERS)[1]].separate(8.0, LIBRARY))
 
 
 def test_no_setting_of_the_explorer_ends_in_an_error():
-    explorer = outliers_explorer.explorer()
+    explorer = figures.explorer()
     for data, threshold, weights in SETTINGS:
         shown = explorer.set(data=data, threshold=threshold, weights=weights)
         assert 'role="alert"' not in shown
@@ -228,11 +230,11 @@ def test_no_setting_of_the_explorer_ends_in_an_error():
 def test_other_layers_can_be_explored():
     rng = np.random.default_rng(1)
     mine = rng.normal(size=(5, 300)), rng.normal(size=(300, 7))
-    explorer = outliers_explorer.explorer({"mine": mine})
+    explorer = figures.explorer({"mine": mine})
     assert "of 300 columns in 16 bits" in explorer.html.value
 
 
 def test_the_still_has_the_numbers_of_the_table_in_words():
-    alt = outliers_explorer.explorer().static.alt
+    alt = figures.explorer().static.alt
     assert "relative error, %: 0.6028, 0.01283, 0.01273" in alt
     assert "columns in 16 bits: 0, 2, 4" in alt

@@ -1,8 +1,10 @@
 """Where a deck is cut: by the slide type of each cell, which each cell of a notebook has."""
 
+import re
+
 import pytest
 import slides
-from web import cells, notebooks
+from web import cells, lectures, notebooks
 
 
 def code(id, output):
@@ -19,6 +21,78 @@ def test_every_cell_of_a_notebook_has_its_place_in_the_slides(book):
     assert without == []
 
 
+@pytest.fixture(scope="module")
+def columns():
+    return {book.stem: slides.columns(cells.render(book)[0][1:]) for book in notebooks.read()}
+
+
+@pytest.fixture(scope="module")
+def decks(columns):
+    """Every deck: its notebook, the cells of its slides in order, and its slides."""
+    made = {}
+    for book in notebooks.read():
+        slides_of = [slide for column in columns[book.stem] for slide in column]
+        made[book.stem] = book, [cell for s in slides_of for cell, _ in s.cells], slides_of
+    return made
+
+
+STEMS = [book.stem for book in notebooks.read()]
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_every_figure_table_and_explorer_of_a_notebook_is_in_its_deck(stem, decks):
+    book, shown, _ = decks[stem]
+    drawn = {
+        cell.id
+        for cell in cells.render(book)[0]
+        if any("<img" in output or "<table" in output for output in cell.outputs) or cell.explorer
+    }
+    assert drawn - {cell.id for cell in shown} == set()
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_each_prediction_on_a_slide_is_followed_by_its_result(stem, decks):
+    _, shown, _ = decks[stem]
+    asked = None
+    for cell in shown:
+        if 'class="predict"' in cell.source:
+            assert asked is None, f"{asked} has no result before {cell.id}"
+            asked = cell.id
+        elif cell.outputs:
+            asked = None
+    assert asked is None
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_the_label_of_a_slide_is_the_section_that_its_cells_are_in(stem, decks):
+    book, _, slides_of = decks[stem]
+    section, home = "", {}
+    for cell in cells.render(book)[0]:
+        found = re.search(r'<h2 id="[^"]*">(.*?)</h2>', cell.source)
+        section = found[1] if found and cell.kind == "markdown" else section
+        home[cell.id] = section
+    for one in slides_of:
+        assert home[one.cells[0][0].id] == one.section
+
+
+def test_no_slide_shows_an_assert_or_a_lone_pair_of_numbers(decks):
+    for stem in STEMS:
+        for cell in decks[stem][1]:
+            words = re.sub(r"<[^>]+>", "", cell.source) if cell.kind == "code" else ""
+            assert not re.search(r"^\s*assert\b", words, re.MULTILINE), (stem, cell.id)
+            lone = [o for o in cell.outputs if slides._bare(o) and not words]
+            assert lone == [], (stem, cell.id)
+
+
+def test_a_tall_table_goes_on_under_its_heads():
+    rows = "".join(f"<tr><td>{i}</td></tr>" for i in range(30))
+    table = f"<table><thead><tr><th>n</th></tr></thead><tbody>{rows}</tbody></table>"
+    one = cells.Cell("a", "code", "", [table], "x", slide="slide")
+    parts = [s.cells[0][0].outputs[0] for s in slides.columns([one])[0]]
+    assert [part.count("<td>") for part in parts] == [10, 10, 10]
+    assert all(part.count("<th>") == 1 and part.endswith("</table>") for part in parts)
+
+
 def test_a_deck_is_cut_where_the_cells_say():
     made = [words("a", "## One"), code("b", output="1"), words("c", "> Box"), words("d", "Shh.")]
     for cell, kind in zip(made, ("slide", "fragment", "subslide", "notes"), strict=True):
@@ -28,3 +102,19 @@ def test_a_deck_is_cut_where_the_cells_say():
     assert [cell.id for cell, _ in second.cells] == ["c"]
     assert [cell.id for cell in second.notes] == ["d"]
     assert (second.section, second.new_topic) == ("One", False)
+
+
+def test_the_guide_shows_the_plans_with_the_numbers_of_their_slides(columns):
+    guide = lectures.GUIDE.read_text(encoding="utf-8")
+    assert lectures.in_guide(guide, columns) == guide  # python tools/slides.py --guide
+
+
+def test_a_lecture_of_90_minutes_has_about_40_slides(columns):
+    plan = next(one for one in lectures.read() if one.name == "lecture-90")
+    assert 35 <= sum(len(part.choose(columns[part.notebook])) for part in plan.parts) <= 45
+
+
+def test_a_lecture_that_names_a_slide_which_is_not_there_says_so(columns):
+    part = lectures.Part(0, "04_absmax_and_zero_point", "x", "y", cells=("rulers",))
+    with pytest.raises(ValueError, match="has no rulers"):
+        part.choose(columns["04_absmax_and_zero_point"])

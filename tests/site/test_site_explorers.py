@@ -30,7 +30,7 @@ def test_every_setting_looks_as_in_python():
     options = [[value for _, value in explorers.choices(control)] for control in controls.values()]
     for positions in itertools.product(*(range(len(values)) for values in options)):
         settings = {n: v[p] for n, v, p in zip(controls, options, positions, strict=True)}
-        assert look_up(data, *positions) == grid.face(**settings)
+        assert look_up(data, *positions) == grid.render(**settings)
 
 
 def test_it_starts_as_the_notebook_does():
@@ -40,7 +40,7 @@ def test_it_starts_as_the_notebook_does():
 
 
 def test_one_control_can_set_the_range_of_another():
-    data = explorers.record(show.binary.division_explorer(2023), "Type 1024, then 1.")
+    data = explorers.record(show.binary_figures.division_explorer(2023), "Type 1024, then 1.")
     numbers = data["labels"][data["tree"][0]]
     steps = [len(branch) - 1 for branch in data["tree"][1:]]
     assert dict(zip(numbers, steps, strict=True)) == {"1": 2, "1024": 12, "2023": 12}
@@ -104,16 +104,16 @@ def notebook(*sources):
 
 
 def test_a_listed_explorer_is_live():
-    book = notebook("from quantlab import show", "show.binary.division_explorer(5)")
-    listed = {"07_x/c1": lambda: show.binary.division_explorer(5)}
+    book = notebook("from quantlab import show", "show.binary_figures.division_explorer(5)")
+    listed = {"07_x/c1": lambda: show.binary_figures.division_explorer(5)}
     [found] = explorers.live(book, listed=listed)
     assert (found.id, found.title) == ("07_x-c1", "Repeated division, step by step")
     assert found.script.startswith('quantlab.data("07_x-c1", "faces", "')
 
 
 def test_an_explorer_that_a_page_cannot_hold_keeps_its_still():
-    book = notebook("bench = 1", "show.model_explorer.explorer(bench)")
-    assert explorers.live(book, listed={"07_x/c1": registry.STILL}) == []
+    book = notebook("bench = 1", "show.model.explorer(bench)")
+    assert explorers.live(book, listed={"07_x/c1": registry.SNAPSHOT}) == []
 
 
 def test_an_explorer_that_no_module_lists_stops_the_making():

@@ -38,6 +38,8 @@ class Cell:
     explorer: str = ""  # the title of the explorer that it shows
     answers: int = 0  # the number of the prediction that its outputs answer; 0 if they answer none
     explained: str = ""  # HTML: what is said about that answer, shown with it
+    live: object = None  # the data of an explorer that needs no kernel
+    measured_on: str = ""  # the machine, where the outputs depend on it
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,12 @@ def tuck_in(cells):
     """
     for answer, after in pairwise(cells):
         if answer.answers and after.kind == "markdown":
-            said, rest = _before_the_next_topic(after.source)
+            said, rest = before_the_next_topic(after.source)
             answer.explained, after.source = said, rest
 
 
-def _before_the_next_topic(source):
+def before_the_next_topic(source):
+    """Cut HTML in two: what is said about the answer before it, and the topic that begins next."""
     found = re.search(r'<h[1-6][ >]|<blockquote class="predict"', source)
     at = found.start() if found else len(source)
     leads_on = re.search(r"<p>(?:(?!<p>).)*:</p>\s*$", source[:at], re.DOTALL)

@@ -1,13 +1,9 @@
 """Explorers that work in a page without Python: every setting is computed once, when it is made.
 
-An explorer's face is a function from a few settings to HTML. Where each control has a handful of
-positions, all faces fit into a small file, and the page looks up the one that is asked for. A box
-that takes any number offers the numbers that the tips below it name. The bit explorer computes in
-the page anyway; it needs what it starts with.
-
-`quantlab.show.registry` says what makes each. Some work on what their notebook has computed: the
-notebook is run for them, and what came is kept in build/explorers until the notebook, the package
-or the data change.
+What an explorer renders is a function from a few settings to HTML. Where each control has a
+handful of positions, all renderings fit into a small file, and the page looks up the one that is
+asked for. A box that takes any number offers the numbers that the tips below it name. The bit
+explorer computes in the page anyway; it needs what it starts with.
 """
 
 import base64

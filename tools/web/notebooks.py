@@ -33,6 +33,11 @@ class Notebook:
         return f"{self.number} · {self.title}"
 
     @property
+    def measured_on(self):
+        """The machine that made its outputs, in a few words, as the file says."""
+        return self.node.metadata["quantlab"]["measured_on"]
+
+    @property
     def minutes(self):
         """How long it takes, from the line under its question."""
         return int(re.search(r"(\d+) minutes", self.node.cells[0].source)[1])

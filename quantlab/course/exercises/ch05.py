@@ -8,8 +8,8 @@ from quantlab import article, errors
 from quantlab.affine import quantize_absmax, quantize_zero_point, quantized_matmul
 from quantlab.course.checking import Case, Property, function, value
 from quantlab.course.exercise import Exercise
+from quantlab.experiments import separation
 from quantlab.outliers import llm_int8_matmul, outlier_columns
-from quantlab.show import outliers as figures
 
 
 def _halving_thresholds(x, w, codes=False):
@@ -193,7 +193,7 @@ def _products(*checks):
     return lambda answer: next((w for check in checks if (w := check(answer))), None)
 
 
-_X, _W = figures.sample()
+_X, _W = separation.sample()
 _HALVING = _halving_thresholds(_X, _W)
 _HALF = max(_HALVING)
 _NONE = int(np.abs(_X).max()) + 1  # the lowest threshold that no column reaches

@@ -4,8 +4,8 @@ import numpy as np
 
 from quantlab.course.checking import Case, function, value
 from quantlab.course.exercise import Exercise
+from quantlab.experiments.walk import W, X
 from quantlab.gptq import error_diffusion, hessian, quantize_gptq
-from quantlab.show.gptq_stepper import W, X
 
 DAMPINGS = (0.001, 0.01, 0.1, 1, 10, 100, 1000)
 LOST_AT_THE_END = (

@@ -7,8 +7,8 @@
 // code as 0s and 1s, and the number that was asked for, as text and as an exact ratio. Without a
 // kernel nothing is missing: Python only listens.
 import {
-  bitRole, bitText, decode, divide, encode, exactText, fields, floatFormat, fromRatio, integerFormat,
-  lastPlace, parse, powerText, sameFormat, shortText, step, subtract, toRatio, width,
+  decode, divide, encode, exactText, fieldDigits, fields, finite, floatFormat, integerFormat, parse,
+  parseNumber, powerText, sameFormat, shortText, step, subtract, toRatio, width,
 } from "./minifloat.js";
 
 const MINUS = "\u2212";
@@ -16,9 +16,12 @@ const pretty = (text) => text.replace(/^-/, MINUS).replace(/^(.?)infinity$/, "$1
 
 // ---------------------------------------------------------------- small helpers
 
-function make(tag, attributes = {}, ...children) {
+/** An element; its name may have classes, "tr.one.two". */
+function make(name, attributes = {}, ...children) {
+  const [tag, ...classes] = name.split(".");
   const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (classes.length) node.className = classes.join(" ");
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   node.append(...children);
   return node;
 }
@@ -41,14 +44,18 @@ function setMarkup(node, markup) {
 
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-/** A fraction of two BigInts as a float: good to nine places, for positions on a line. */
-const toFloat = ({ negative, num, den }) => {
+/** a / b as a float: good to nine places, for positions on a line. */
+function ratio(a, b) {
+  const { negative, num, den } = divide(a, b);
   const size = Number((num * 1_000_000_000n) / den) / 1e9;
   return negative ? -size : size;
-};
+}
 
-let lastId = 0;
-const freshId = (name) => `ql-bits-${name}-${(lastId += 1)}`;
+/** A number in so many digits, with a sign if some were cut. */
+function shown(number, digits) {
+  const { text, exact } = shortText(number, digits);
+  return `${exact ? "" : "≈ "}${pretty(text)}`;
+}
 
 // ---------------------------------------------------------------- state
 
@@ -66,8 +73,8 @@ function fromNumber(format, text, number) {
   return makeState(format, encode(format, number), text, number);
 }
 
-function fromModel({ format, bits, number, ratio }) {
-  return makeState(format, BigInt(`0b${bits}`), number, fromRatio(ratio));
+function fromModel({ format, bits, number, ratio: exact }) {
+  return makeState(format, BigInt(`0b${bits}`), number, parseNumber(exact));
 }
 
 function toModel({ format, code, text, target }) {
@@ -77,23 +84,40 @@ function toModel({ format, code, text, target }) {
 
 // ---------------------------------------------------------------- format and widths
 
+// What stands beside the menu, by kind of format: how its boxes make a format, and for each box its
+// label, its name, the property that it shows, and the range or the choices of that.
+const WIDTHS = {
+  float: {
+    toFormat: (exponent, mantissa, specials) => floatFormat(Number(exponent), Number(mantissa), specials),
+    boxes: [
+      ["Exponent", "exponent bits, 1 to 11", "exponent_bits", { min: 1, max: 11 }],
+      ["Mantissa", "mantissa bits, 0 to 52", "mantissa_bits", { min: 0, max: 52 }],
+      ["Specials", "special values", "specials", { ieee: "∞ and NaN", nan: "only NaN", none: "none" }],
+    ],
+  },
+  integer: {
+    toFormat: (bits, isSigned) => integerFormat(Number(bits), isSigned === "true"),
+    boxes: [
+      ["Bits", "bits, 2 to 64", "width", { min: 2, max: 64 }],
+      ["Kind", "signed or unsigned", "signed", { true: "signed", false: "unsigned" }],
+    ],
+  },
+};
+
 function formatBar(formats, act) {
-  const select = make("select", { class: "ql-format", "aria-label": "number format" });
-  const floats = formats.filter((format) => format.kind === "float");
-  const whole = formats.filter((format) => format.kind === "integer");
-  if (floats.length) select.append(optionGroup("Floating point", floats, formats));
-  if (whole.length) select.append(optionGroup("Whole numbers", whole, formats));
-  const custom = make("option", { value: "custom", hidden: "" }, "custom");
-  select.append(custom);
+  const custom = make("option", { value: "custom", hidden: "" });
+  const select = make("select.ql-format", { "aria-label": "number format" },
+    ...optionGroup("Floating point", "float", formats),
+    ...optionGroup("Whole numbers", "integer", formats), custom);
   select.addEventListener("change", () => {
     if (select.value !== "custom") act.setFormat(formats[Number(select.value)]);
   });
-  const widths = make("span", { class: "ql-widths" });
-  const node = make("div", { class: "ql-bar" }, labelled("Format", select), widths);
+  const widths = make("span.ql-widths");
   let kind = null;
-  let inputs = null;
+  let boxes = [];
+  const change = () => act.setFormat(WIDTHS[kind].toFormat(...boxes.map((box) => box.read())));
   return {
-    node,
+    node: make("div.ql-bar", {}, labelled("Format", select), widths),
     show({ format }) {
       const known = formats.findIndex((other) => sameFormat(other, format));
       custom.hidden = known >= 0;
@@ -101,80 +125,38 @@ function formatBar(formats, act) {
       select.value = known >= 0 ? String(known) : "custom";
       if (kind !== format.kind) {
         kind = format.kind;
-        inputs = kind === "float" ? floatWidths(formats, act) : integerWidths(formats, act);
-        widths.replaceChildren(...inputs.nodes);
+        boxes = WIDTHS[kind].boxes.map((box) => widthBox(box, change));
+        widths.replaceChildren(...boxes.map((box) => box.node));
       }
-      inputs.show(format);
+      boxes.forEach((box) => box.show(format));
     },
   };
 }
 
-function optionGroup(label, members, formats) {
-  const group = make("optgroup", { label });
-  for (const format of members) {
-    group.append(make("option", { value: formats.indexOf(format) }, format.name));
-  }
-  return group;
+function optionGroup(label, kind, formats) {
+  const options = [...formats.entries()].filter(([, format]) => format.kind === kind)
+    .map(([place, { name }]) => make("option", { value: place }, name));
+  return options.length ? [make("optgroup", { label }, ...options)] : [];
 }
 
 function labelled(text, control) {
-  return make("label", { class: "ql-labelled" }, make("span", {}, text), control);
+  return make("label.ql-labelled", {}, make("span", {}, text), control);
 }
 
-function numberInput(label, least, most) {
-  return make("input", { type: "number", min: least, max: most, step: 1, "aria-label": label });
-}
-
-/** A width out of range is not taken: the box goes back to what holds. */
-function readWidth(input, fallback) {
-  const value = Number(input.value);
-  const fits = Number.isInteger(value) && value >= Number(input.min) && value <= Number(input.max);
-  return input.value !== "" && fits ? value : fallback;
-}
-
-/** The listed format that has these bits, so that 5 and 10 are FP16 again; otherwise a custom one. */
-const listed = (formats, wanted) => formats.find((format) => sameFormat(format, wanted)) ?? wanted;
-
-function floatWidths(formats, act) {
-  const exponent = numberInput("exponent bits, 1 to 11", 1, 11);
-  const mantissa = numberInput("mantissa bits, 0 to 52", 0, 52);
-  const specials = make("select", { "aria-label": "special values" });
-  for (const [value, text] of [["ieee", "∞ and NaN"], ["nan", "only NaN"], ["none", "none"]]) {
-    specials.append(make("option", { value }, text));
-  }
-  let current = null;
-  const change = () => {
-    const [e, m] = [readWidth(exponent, current.exponent_bits), readWidth(mantissa, current.mantissa_bits)];
-    act.setFormat(listed(formats, floatFormat(e, m, specials.value)));
-  };
-  for (const control of [exponent, mantissa, specials]) control.addEventListener("change", change);
+function widthBox([label, name, property, choices], change) {
+  const control = "min" in choices
+    ? make("input", { type: "number", ...choices, step: 1, "aria-label": name })
+    : make("select", { "aria-label": name },
+      ...Object.entries(choices).map(([value, text]) => make("option", { value }, text)));
+  control.addEventListener("change", change);
+  let held = null;
   return {
-    nodes: [labelled("Exponent", exponent), labelled("Mantissa", mantissa), labelled("Specials", specials)],
+    node: labelled(label, control),
+    /** A width out of range is not taken: the box goes back to what holds. */
+    read: () => (control.value && control.validity.valid ? control.value : held),
     show(format) {
-      current = format;
-      exponent.value = format.exponent_bits;
-      mantissa.value = format.mantissa_bits;
-      specials.value = format.specials;
-    },
-  };
-}
-
-function integerWidths(formats, act) {
-  const bits = numberInput("bits, 2 to 64", 2, 64);
-  const sign = make("select", { "aria-label": "signed or unsigned" },
-    make("option", { value: "signed" }, "signed"), make("option", { value: "unsigned" }, "unsigned"));
-  let current = null;
-  const change = () => {
-    const wanted = integerFormat(readWidth(bits, current.width), sign.value === "signed");
-    act.setFormat(listed(formats, wanted));
-  };
-  for (const control of [bits, sign]) control.addEventListener("change", change);
-  return {
-    nodes: [labelled("Bits", bits), labelled("Kind", sign)],
-    show(format) {
-      current = format;
-      bits.value = format.width;
-      sign.value = format.signed ? "signed" : "unsigned";
+      held = String(format[property]);
+      control.value = held;
     },
   };
 }
@@ -183,15 +165,19 @@ function integerWidths(formats, act) {
 
 const HINT = "A decimal, a fraction 1/3, a power 2^-14, or the bits: 0x…, 0b…";
 
+let messages = 0;
+
 function numberBox(act) {
-  const messageId = freshId("message");
-  const input = make("input", {
-    type: "text", class: "ql-number", "aria-label": "number", "aria-describedby": messageId,
+  const id = `ql-bits-message-${(messages += 1)}`;
+  const input = make("input.ql-number", {
+    type: "text", "aria-label": "number", "aria-describedby": id,
     autocomplete: "off", autocapitalize: "off", spellcheck: "false",
   });
-  const message = make("div", { class: "ql-message", id: messageId, role: "status" }, HINT);
-  const down = stepButton("◂ Previous", "previous value, one step down", () => act.step(-1));
-  const up = stepButton("Next ▸", "next value, one step up", () => act.step(1));
+  const message = make("div.ql-message", { id, role: "status" }, HINT);
+  const steps = [
+    [-1, stepButton("◂ Previous", "previous value, one step down", () => act.step(-1))],
+    [1, stepButton("Next ▸", "next value, one step up", () => act.step(1))],
+  ];
   const complain = (text) => {
     setText(message, text ?? HINT);
     message.classList.toggle("ql-bad", text !== null);
@@ -214,31 +200,28 @@ function numberBox(act) {
     event.preventDefault();
   });
   return {
-    node: make("div", { class: "ql-entry" },
-      make("div", { class: "ql-entry-row" }, labelled("Number", input), make("span", { class: "ql-steps" }, down, up)),
-      message),
+    node: make("div.ql-entry", {}, make("div.ql-entry-row", {}, labelled("Number", input),
+      make("span.ql-steps", {}, ...steps.map(([, button]) => button))), message),
     show(state, source) {
       typing = typing && source === "typed";
       if (!typing) {
         input.value = inBox(state);
         complain(null);
       }
-      setDisabled(down, step(state.format, state.code, -1) === null);
-      setDisabled(up, step(state.format, state.code, 1) === null);
+      for (const [direction, button] of steps) { // not disabled: that would take the focus away
+        setAttribute(button, "aria-disabled", String(step(state.format, state.code, direction) === null));
+      }
     },
   };
 }
 
 function stepButton(text, label, action) {
-  const button = make("button", { type: "button", class: "ql-step", "aria-label": label }, text);
+  const button = make("button.ql-step", { type: "button", "aria-label": label }, text);
   button.addEventListener("click", () => {
     if (button.getAttribute("aria-disabled") !== "true") action();
   });
   return button;
 }
-
-/** aria-disabled keeps the focus where it is when the last value is reached. */
-const setDisabled = (button, off) => setAttribute(button, "aria-disabled", String(off));
 
 /** What was asked for, if it fits into the box; else its first 17 digits. */
 function inBox({ text, target }) {
@@ -247,29 +230,27 @@ function inBox({ text, target }) {
 
 // ---------------------------------------------------------------- the strip of bits
 
+const IDLE_NOTE = "Click a bit to flip it, drag to paint, or use the arrow keys.";
+
 function bitStrip(act) {
-  const node = make("div", { class: "ql-strip" });
-  const note = make("div", { class: "ql-note", "aria-hidden": "true" });
-  let format = null;
+  const node = make("div.ql-strip", { role: "group" });
+  const note = make("div.ql-note", { "aria-hidden": "true" });
   let buttons = []; // buttons[index], index 0 is the last bit
   let state = null;
   let noted = null;
 
   const focusOn = (index) => {
-    const kept = Math.min(Math.max(index, 0), buttons.length - 1);
-    buttons.forEach((button, i) => setAttribute(button, "tabindex", i === kept ? "0" : "-1"));
-    buttons[kept].focus({ preventScroll: true });
+    buttons[Math.min(Math.max(index, 0), buttons.length - 1)].focus({ preventScroll: true });
   };
   const annotate = (index) => {
     noted = index;
     setText(note, index === null || index >= buttons.length ? IDLE_NOTE : flipNote(state, index));
   };
-  node.addEventListener("keydown", (event) => pressKey(event, act, state, focusOn));
+  node.addEventListener("keydown", (event) => pressKey(event, act, focusOn));
   node.addEventListener("pointerover", (event) => annotate(indexOf(event.target)));
   node.addEventListener("pointerleave", () => annotate(null));
   node.addEventListener("focusin", (event) => {
     const index = indexOf(event.target);
-    if (index === null) return;
     buttons.forEach((button, i) => setAttribute(button, "tabindex", i === index ? "0" : "-1"));
     annotate(index);
   });
@@ -277,20 +258,16 @@ function bitStrip(act) {
   makePaintable(node, act, () => state);
 
   return {
-    node: make("div", { class: "ql-strip-box" }, node, note),
+    node: make("div.ql-strip-box", {}, node, note),
     show(next) {
+      const rebuild = state === null || !sameFormat(state.format, next.format);
       state = next;
-      if (format === null || !sameFormat(format, next.format)) {
-        format = next.format;
-        buttons = buildStrip(node, format);
-      }
+      if (rebuild) buttons = buildStrip(node, state.format);
       buttons.forEach((button, index) => showBit(button, state, index));
       annotate(noted);
     },
   };
 }
-
-const IDLE_NOTE = "Click a bit to flip it, drag to paint, or use the arrow keys.";
 
 const indexOf = (target) => {
   const button = target.closest?.(".ql-bit");
@@ -300,24 +277,20 @@ const indexOf = (target) => {
 /** One group of buttons per field, the sign first. Returns the buttons by index. */
 function buildStrip(node, format) {
   const buttons = [];
-  const groups = new Map();
-  for (let index = width(format) - 1; index >= 0; index -= 1) {
-    const { field } = bitRole(format, index);
-    if (!groups.has(field)) groups.set(field, make("span", { class: "ql-cells" }));
-    const button = make("button", {
-      type: "button", class: "ql-bit", "data-index": index, tabindex: index === width(format) - 1 ? "0" : "-1",
-    });
-    buttons[index] = button;
-    groups.get(field).append(button);
-  }
-  node.replaceChildren(...[...groups].map(([field, cells]) => {
-    const count = cells.children.length;
+  let index = width(format);
+  node.replaceChildren(...fieldDigits(format, 0n).map(([field, { length }]) => {
+    const cells = make("span.ql-cells");
+    for (let i = 0; i < length; i += 1) {
+      index -= 1;
+      const tabindex = index === width(format) - 1 ? "0" : "-1";
+      buttons[index] = make("button.ql-bit", { type: "button", "data-index": index, tabindex });
+      cells.append(buttons[index]);
+    }
     const name = field === "digit" ? "digits" : field;
-    const label = `${name}, ${count} bit${count > 1 ? "s" : ""}`;
-    return make("div", { class: `ql-field ql-${field}`, role: "group", "aria-label": label },
-      make("span", { class: "ql-field-name" }, count > 3 ? `${name} · ${count}` : name), cells);
+    const label = `${name}, ${length} bit${length > 1 ? "s" : ""}`;
+    return make(`div.ql-field.ql-${field}`, { role: "group", "aria-label": label },
+      make("span.ql-field-name", {}, length > 3 ? `${name} · ${length}` : name), cells);
   }));
-  node.setAttribute("role", "group");
   node.setAttribute("aria-label", `the ${width(format)} bits of ${format.name}`);
   node.style.setProperty("--ql-columns", Math.min(width(format), 32));
   return buttons;
@@ -336,41 +309,47 @@ function showBit(button, { format, code }, index) {
 
 /** "exponent bit 4, weight 2^4": what a screen reader says, and the note under the strip. */
 function bitName(format, index) {
-  const { field, place, power, negative } = bitRole(format, index);
-  if (power === null) return "sign bit, 1 is minus";
-  const weight = `weight ${negative ? MINUS : ""}2^${power}`;
-  return field === "sign" ? `sign bit, ${weight}` : `${field === "digit" ? "" : `${field} `}bit ${place}, ${weight}`;
+  const isFirst = index === width(format) - 1;
+  if (format.kind === "integer") {
+    return isFirst && format.signed
+      ? `sign bit, weight ${MINUS}2^${index}` : `bit ${index}, weight 2^${index}`;
+  }
+  if (isFirst) return "sign bit, 1 is minus";
+  const power = index - format.mantissa_bits;
+  const place = power >= 0 ? `exponent bit ${power}` : `mantissa bit ${index}`;
+  return `${place}, weight 2^${power}`;
 }
 
-function flipNote(state, index) {
-  const { format, code, value } = state;
+function flipNote({ format, code, value }, index) {
   const flipped = decode(format, code ^ (1n << BigInt(index)));
   const name = bitName(format, index).replace(/2\^(-?\d+)/, (_, power) => powerText(power));
-  const show = (number) => pretty(shortText(number, 7).text);
-  return `${name}. Flipped, ${show(value)} becomes ${show(flipped)}.`;
+  const [before, after] = [value, flipped].map((number) => pretty(shortText(number, 7).text));
+  return `${name}. Flipped, ${before} becomes ${after}.`;
 }
 
-function pressKey(event, act, state, focusOn) {
+function pressKey(event, act, focusOn) {
   const index = indexOf(event.target);
   if (index === null || event.ctrlKey || event.metaKey || event.altKey) return;
-  const top = width(state.format) - 1;
+  const write = (on) => {
+    act.setBit(index, on);
+    focusOn(index - 1);
+  };
   const actions = {
     ArrowLeft: () => focusOn(index + 1),
     ArrowRight: () => focusOn(index - 1),
-    Home: () => focusOn(top),
+    Home: () => focusOn(Infinity),
     End: () => focusOn(0),
     ArrowUp: () => act.setBit(index, true),
     ArrowDown: () => act.setBit(index, false),
-    0: () => { act.setBit(index, false); focusOn(index - 1); },
-    1: () => { act.setBit(index, true); focusOn(index - 1); },
+    0: () => write(false),
+    1: () => write(true),
     PageUp: () => act.step(1),
     PageDown: () => act.step(-1),
     "+": () => act.step(1),
     "-": () => act.step(-1),
   };
-  const action = actions[event.key];
-  if (!action) return;
-  action();
+  if (!Object.hasOwn(actions, event.key)) return;
+  actions[event.key]();
   event.preventDefault();
   event.stopPropagation();
 }
@@ -382,18 +361,15 @@ function makePaintable(node, act, getState) {
   const move = (event) => {
     const target = document.elementFromPoint(event.clientX, event.clientY);
     const index = target && node.contains(target) ? indexOf(target) : null;
-    if (stroke === null || index === null || index === stroke.last) return;
+    if (index === null || index === stroke.last) return;
     const towards = Math.sign(index - stroke.last); // a fast drag skips bits: paint those too
     for (let i = stroke.last; i !== index; i += towards) act.setBit(i + towards, stroke.on);
     stroke.last = index;
   };
   const end = (event) => {
-    if (stroke === null) return;
     if (event.type === "pointercancel") act.setCode(stroke.before); // it was a scroll after all
+    stroke.listening.abort();
     stroke = null;
-    window.removeEventListener("pointermove", move);
-    window.removeEventListener("pointerup", end);
-    window.removeEventListener("pointercancel", end);
     setTimeout(() => { pressed = false; });
   };
   node.addEventListener("pointerdown", (event) => {
@@ -401,12 +377,13 @@ function makePaintable(node, act, getState) {
     if (index === null || event.button !== 0 || !event.isPrimary) return;
     const { code } = getState();
     pressed = true;
-    stroke = { before: code, last: index, on: !isSet(code, index) };
+    stroke?.listening.abort();
+    stroke = { before: code, last: index, on: !isSet(code, index), listening: new AbortController() };
     event.target.focus({ preventScroll: true });
     act.setBit(index, stroke.on);
-    window.addEventListener("pointermove", move);
-    window.addEventListener("pointerup", end);
-    window.addEventListener("pointercancel", end);
+    const { signal } = stroke.listening;
+    window.addEventListener("pointermove", move, { signal });
+    for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, end, { signal });
   });
   node.addEventListener("click", (event) => {
     const index = indexOf(event.target);
@@ -418,12 +395,12 @@ function makePaintable(node, act, getState) {
 // ---------------------------------------------------------------- the value and its error
 
 function valueBox() {
-  const short = make("div", { class: "ql-short" });
-  const exact = make("div", { class: "ql-exact", tabindex: "0", role: "group", "aria-label": "all digits" });
-  const kind = make("span", { class: "ql-kind" });
-  const error = make("div", { class: "ql-error" });
+  const short = make("div.ql-short");
+  const exact = make("div.ql-exact", { tabindex: "0", role: "group", "aria-label": "all digits" });
+  const kind = make("span.ql-kind");
+  const error = make("div.ql-error");
   return {
-    node: make("div", { class: "ql-value-box" }, make("div", { class: "ql-headline" }, short, kind), error, exact),
+    node: make("div.ql-value-box", {}, make("div.ql-headline", {}, short, kind), error, exact),
     show(state) {
       const full = exactText(state.value);
       const long = full.length > 20;
@@ -438,118 +415,109 @@ function valueBox() {
 
 function kindText({ format, code }) {
   const name = format.kind === "integer" ? "whole number" : fields(format, code).kind;
-  return `${format.name} · ${name === "nan" ? "NaN" : name} · 0x${
-    code.toString(16).padStart(Math.ceil(width(format) / 4), "0")}`;
+  const hex = code.toString(16).padStart(Math.ceil(width(format) / 4), "0");
+  return `${format.name} · ${name === "nan" ? "NaN" : name} · 0x${hex}`;
 }
 
 function errorMarkup(state) {
   const { format, value, target, text } = state;
-  const asked = escaped(pretty(inBox(state)));
+  const [asked, name] = [pretty(inBox(state)), format.name].map(escaped);
   if (value.kind !== "finite" || target.kind !== "finite") {
     if (value.kind === target.kind) return "";
     const became = value.kind === "finite"
       ? pretty(shortText(value, 10).text) : `${value.kind === "nan" ? "NaN" : "infinity"}: too large`;
-    return `<b>Error</b> ${asked} becomes ${became} in ${escaped(format.name)}.`;
+    return `<b>Error</b> ${asked} becomes ${became} in ${name}.`;
   }
   const difference = subtract(value, target);
-  if (difference.num === 0n) return `<i>No error.</i> ${asked} is exactly a value of ${escaped(format.name)}.`;
-  const size = shortText(difference, 6);
+  if (difference.num === 0n) return `<i>No error.</i> ${asked} is exactly a value of ${name}.`;
+  const { text: size, exact } = shortText(difference, 6);
   const relative = target.num === 0n ? "" : ` (${percent(divide(difference, target))})`;
   const about = text.length > 26 ? "≈ " : "";
-  return `<b>Error</b> ${size.exact ? "" : "≈ "}${signedText(size.text)}${relative} against ${about}${asked}`;
+  return `<b>Error</b> ${exact ? "" : "≈ "}${signedText(size)}${relative} against ${about}${asked}`;
 }
 
 const signedText = (text) => (text.startsWith("-") ? pretty(text) : `+${text}`);
-
-function percent({ num, den }) {
-  return `${shortText({ kind: "finite", negative: false, num: num * 100n, den }, 3).text} %`;
-}
+const percent = ({ num, den }) => `${shortText(finite(false, num * 100n, den), 3).text} %`;
 
 // ---------------------------------------------------------------- the fields and the formula
 
 function explanation() {
-  const cards = make("div", { class: "ql-cards" }); // no <dl>: JupyterLab floats those
-  const formula = make("div", { class: "ql-formula" });
+  const cards = make("div.ql-cards"); // no <dl>: JupyterLab floats those
+  const formula = make("div.ql-formula");
   return {
-    node: make("div", { class: "ql-explanation" }, cards, formula),
+    node: make("div.ql-explanation", {}, cards, formula),
     show(state) {
       const words = state.format.kind === "integer" ? integerWords(state) : floatWords(state);
-      setMarkup(cards, words.cards.map(([field, name, stored, meaning]) => (
-        `<div class="ql-card ql-${field}"><b>${name}</b><span>${stored}</span><span>${meaning}</span></div>`
-      )).join(""));
-      setMarkup(formula, words.formula);
+      setMarkup(cards, words.cards.map(([field, ...lines]) => cardMarkup(field, lines)).join(""));
+      setMarkup(formula, words.lines.map((line) => `<div>${line}</div>`).join(""));
     },
   };
+}
+
+function cardMarkup(field, [stored, meaning]) {
+  const name = field === "digit" ? "digits" : field;
+  const lines = `<b>${name}</b><span>stored ${stored}</span><span>${meaning}</span>`;
+  return `<div class="ql-card ql-${field}">${lines}</div>`;
 }
 
 const part = (field, text) => `<span class="ql-part ql-${field}">${text}</span>`;
 
 function floatWords({ format, code, value }) {
   const { sign, exponent, mantissa, kind } = fields(format, code);
-  const lead = exponent > 0n ? 1 : 0;
+  const isSpecial = kind === "nan" || kind === "infinity";
   const size = 1n << BigInt(format.mantissa_bits);
-  const stored = exponent > 0n ? exponent : 1n;
+  const [lead, stored] = exponent > 0n ? [1n, exponent] : [0n, 1n];
   const power = Number(stored) - format.bias;
-  const bias = format.bias < 0 ? `+ ${-format.bias}` : `${MINUS} ${format.bias}`;
-  const significand = { kind: "finite", negative: false, num: BigInt(lead) * size + mantissa, den: size };
-  const short = shortText(significand, 9);
-  const special = kind === "nan" || kind === "infinity";
+  const difference = `${stored} ${format.bias < 0 ? `+ ${-format.bias}` : `${MINUS} ${format.bias}`}`;
+  const sum = `${lead} + ${mantissa}/${size}`;
   const cards = [
-    ["sign", "sign", `stored ${sign}`, sign === 1n ? `means ${MINUS}` : "means +"],
-    ["exponent", "exponent", exponent > 0n ? `stored ${exponent}` : "stored 0, read 1",
-      special ? "all ones" : `${stored} ${bias} = ${pretty(String(power))}`],
-    ["mantissa", "mantissa", `stored ${mantissa}`,
-      special ? (mantissa === 0n ? "is 0" : "is not 0") : `${lead} + ${mantissa}/${size}`],
+    ["sign", sign, `means ${sign ? MINUS : "+"}`],
+    ["exponent", exponent || "0, read 1",
+      isSpecial ? "all ones" : `${difference} = ${pretty(String(power))}`],
+    ["mantissa", mantissa, isSpecial ? (mantissa ? "is not 0" : "is 0") : sum],
   ];
-  if (special) return { cards, formula: specialFormula(format, kind) };
-  const formula = `${part("sign", `(${MINUS}1)<sup>${sign}</sup>`)} × ${
-    part("exponent", `2<sup>${stored} ${bias}</sup>`)} × ${
-    part("mantissa", `(${lead} + ${mantissa}/${size})`)}`;
-  const numbers = `${part("sign", sign === 1n ? `${MINUS}1` : "1")} × ${
-    part("exponent", powerText(power))} × ${
-    part("mantissa", `${short.exact ? "" : "≈ "}${short.text}`)}`;
-  return { cards, formula: formulaLines(formula, numbers, value) };
+  if (isSpecial) return { cards, lines: [whySpecial(format, kind)] };
+  const product = (...factors) => (
+    ["sign", "exponent", "mantissa"].map((field, i) => part(field, factors[i])).join(" × "));
+  const formula = product(`(${MINUS}1)<sup>${sign}</sup>`, `2<sup>${difference}</sup>`, `(${sum})`);
+  const numbers = product(sign ? `${MINUS}1` : "1", powerText(power),
+    shown(finite(false, lead * size + mantissa, size), 9));
+  return { cards, lines: [formula, `= ${numbers}`, resultMarkup(value)] };
 }
 
-function formulaLines(formula, numbers, value) {
-  const short = shortText(value, 12);
-  return `<div>${formula}</div><div>= ${numbers}</div><div>${
-    short.exact ? "=" : "≈"} <strong>${pretty(short.text)}</strong></div>`;
+function resultMarkup(value) {
+  const { text, exact } = shortText(value, 12);
+  return `${exact ? "=" : "≈"} <strong>${pretty(text)}</strong>`;
 }
 
-function specialFormula(format, kind) {
-  const why = kind === "infinity"
-    ? "Every exponent bit is 1 and the mantissa is 0: the format says infinity."
-    : format.specials === "ieee"
-      ? "Every exponent bit is 1 and the mantissa is not 0: the format says not a number (NaN)."
-      : "Every exponent and mantissa bit is 1: the one code for not a number (NaN).";
-  return `<div>${why}</div>`;
+function whySpecial({ specials }, kind) {
+  if (kind === "infinity") return "Every exponent bit is 1 and the mantissa is 0: the format says infinity.";
+  return specials === "ieee"
+    ? "Every exponent bit is 1 and the mantissa is not 0: the format says not a number (NaN)."
+    : "Every exponent and mantissa bit is 1: the one code for not a number (NaN).";
 }
 
 function integerWords({ format, code, value }) {
   const top = format.width - 1;
-  const negative = format.signed && isSet(code, top);
-  const rest = format.signed ? code & ((1n << BigInt(top)) - 1n) : code;
-  const cards = [["digit", "digits", `stored ${rest}`, `${digitCount(rest)} of them are 1`]];
+  const rest = format.signed ? BigInt.asUintN(top, code) : code;
+  const ones = rest.toString(2).replace(/0/g, "").length;
+  const cards = [["digit", rest, `${ones} of them are 1`]];
+  let [weights, numbers] = [part("digit", weightTerms(rest)), part("digit", rest)];
   if (format.signed) {
-    cards.unshift(["sign", "sign", `stored ${negative ? 1 : 0}`, `× ${MINUS}${powerText(top)}`]);
+    const [sign, weight] = [isSet(code, top) ? 1 : 0, `${MINUS}${powerText(top)}`];
+    cards.unshift(["sign", sign, `× ${weight}`]);
+    weights = `${part("sign", `${sign} × (${weight})`)} + ${weights}`;
+    numbers = `${part("sign", sign ? `${MINUS}${1n << BigInt(top)}` : "0")} + ${numbers}`;
   }
-  const terms = weightTerms(rest);
-  const sign = format.signed ? `${part("sign", `${negative ? 1 : 0} × (${MINUS}${powerText(top)})`)} + ` : "";
-  const signNumber = format.signed ? `${part("sign", negative ? `${MINUS}${1n << BigInt(top)}` : "0")} + ` : "";
-  return { cards, formula: formulaLines(`${sign}${part("digit", terms)}`,
-    `${signNumber}${part("digit", String(rest))}`, value) };
+  return { cards, lines: [weights, `= ${numbers}`, resultMarkup(value)] };
 }
-
-const digitCount = (code) => code.toString(2).replace(/0/g, "").length;
 
 /** 2⁶ + 2⁵ + 2⁰; of many terms the first five and the last. */
 function weightTerms(code) {
-  const powers = [];
-  code.toString(2).split("").reverse().forEach((digit, power) => { if (digit === "1") powers.unshift(power); });
-  if (!powers.length) return "0";
-  const kept = powers.length > 7 ? [...powers.slice(0, 5), null, powers.at(-1)] : powers;
-  return kept.map((power) => (power === null ? "…" : powerText(power))).join(" + ");
+  const digits = [...code.toString(2)];
+  const terms = digits.flatMap((digit, i) => (digit === "1" ? [powerText(digits.length - 1 - i)] : []));
+  if (terms.length > 7) terms.splice(5, terms.length - 6, "…");
+  return terms.join(" + ") || "0";
 }
 
 // ---------------------------------------------------------------- the number line
@@ -557,112 +525,86 @@ function weightTerms(code) {
 const [LINE_LEFT, LINE_RIGHT] = [16, 84]; // per cent of the width
 
 function numberLine() {
-  const node = make("div", { class: "ql-line" });
+  const node = make("div.ql-line");
   return { node, show: (state) => setMarkup(node, lineMarkup(state)) };
 }
 
+const line = (name, x1, x2, y1, y2) => (
+  `<line class="ql-${name}" x1="${x1}%" x2="${x2}%" y1="${y1}" y2="${y2}"/>`);
+const words = (name, x, y, text, anchor = "middle", dx = 0) => (
+  `<text class="ql-${name}" x="${x}%" dx="${dx}" y="${y}" text-anchor="${anchor}">${text}</text>`);
+
 function lineMarkup(state) {
-  const { value } = state;
-  if (value.kind !== "finite") {
-    const words = value.kind === "nan" ? "NaN is no place on the number line."
-      : `Infinity lies beyond the ${value.negative ? "lowest" : "largest"} value, ${
-        pretty(shortText(decode(state.format, step(state.format, state.code, value.negative ? 1 : -1)), 10).text)}.`;
-    return `<p class="ql-line-words">${words}</p>`;
-  }
-  const below = neighbour(state, -1);
-  const above = neighbour(state, 1);
-  const span = (below.gap ? toFraction(below.gap, above.gap ?? below.gap) : 0);
-  const middle = LINE_LEFT + (LINE_RIGHT - LINE_LEFT) * span;
-  const place = (number) => placeOnLine(number, state, below, above, middle);
-  return `<svg role="img" aria-label="${lineLabel(state, below, above)}" width="100%" height="120">
-    <line class="ql-axis" x1="2%" x2="98%" y1="50" y2="50"/>
-    ${below.gap ? neighbourMarks(LINE_LEFT, middle, below) : edgeMark(middle, "lowest value", "end")}
-    ${above.gap ? neighbourMarks(LINE_RIGHT, middle, above) : edgeMark(middle, "largest value", "start")}
-    ${targetMark(state, place)}
-    <line class="ql-here" x1="${middle}%" x2="${middle}%" y1="38" y2="62"/>
-    <text class="ql-here" x="${middle}%" y="13" text-anchor="middle">${shown(value, 10)}</text>
-  </svg>`;
+  if (state.value.kind !== "finite") return `<p class="ql-line-words">${offTheLine(state)}</p>`;
+  const [below, above] = [neighbour(state, -1), neighbour(state, 1)];
+  const share = below ? ratio(below.gap, (above ?? below).gap) : 0;
+  const middle = LINE_LEFT + (LINE_RIGHT - LINE_LEFT) * (share / (1 + share));
+  const parts = [
+    line("axis", 2, 98, 50, 50),
+    below ? neighbourMarks(LINE_LEFT, middle, below)
+      : words("quiet", middle, 76, "lowest value", "end", -12),
+    above ? neighbourMarks(LINE_RIGHT, middle, above)
+      : words("quiet", middle, 76, "largest value", "start", 12),
+    targetMark(state, below, above, middle),
+    line("here", middle, middle, 38, 62),
+    words("here", middle, 13, shown(state.value, 10)),
+  ];
+  const label = lineLabel(state, below, above);
+  return `<svg role="img" aria-label="${label}" width="100%" height="120">${parts.join("")}</svg>`;
 }
 
-const shown = (number, digits) => {
-  const { text, exact } = shortText(number, digits);
-  return `${exact ? "" : "≈ "}${pretty(text)}`;
-};
-
-/** gap / (gap + other): where the value lies between its neighbours. */
-function toFraction(gap, other) {
-  return toFloat(divide(gap, { kind: "finite", negative: false,
-    num: gap.num * other.den + other.num * gap.den, den: gap.den * other.den }));
+function offTheLine({ format, code, value }) {
+  if (value.kind === "nan") return "NaN is no place on the number line.";
+  const last = decode(format, step(format, code, value.negative ? 1 : -1));
+  const end = value.negative ? "lowest" : "largest";
+  return `Infinity lies beyond the ${end} value, ${pretty(shortText(last, 10).text)}.`;
 }
 
-/** The value before or after, and the gap to it; gap is null where there is none. */
+/** The value before or after and the gap to it, null where there is none. */
 function neighbour({ format, code, value }, direction) {
   const next = step(format, code, direction);
-  if (next === null) return { gap: null };
+  if (next === null) return null;
   const number = decode(format, next);
-  if (number.kind === "infinity") { // draw it where the next value would be
-    const place = lastPlace(format, fields(format, code).exponent);
-    return { label: direction > 0 ? "∞" : `${MINUS}∞`, gap: gapOf(place), number };
+  if (number.kind === "infinity") { // drawn where the next value would be: as far as the one before
+    const { gap } = neighbour({ format, code, value }, -direction);
+    return { label: direction > 0 ? "∞" : `${MINUS}∞`, gap };
   }
-  const difference = subtract(number, value);
-  return { label: shown(number, 8), gap: { ...difference, negative: false }, number };
+  return { label: shown(number, 8), gap: { ...subtract(number, value), negative: false } };
 }
-
-const gapOf = (power) => (power < 0
-  ? { kind: "finite", negative: false, num: 1n, den: 1n << BigInt(-power) }
-  : { kind: "finite", negative: false, num: 1n << BigInt(power), den: 1n });
 
 function neighbourMarks(x, middle, { label, gap }) {
-  const centre = (x + middle) / 2;
-  const power = log2(gap);
+  const power = gap.num.toString(2).length - gap.den.toString(2).length; // gaps are powers of two
   const plain = shortText(gap, 5).text; // 1, 2 and 0.5 need no power
   const [first, second] = Math.abs(power) > 1 ? [powerText(power), plain] : [plain, ""];
-  return `<line class="ql-tick" x1="${x}%" x2="${x}%" y1="43" y2="57"/>
-    <text x="${x}%" y="34" text-anchor="middle">${label}</text>
-    <line class="ql-brace" x1="${x}%" x2="${middle}%" y1="84" y2="84"/>
-    <line class="ql-brace" x1="${x}%" x2="${x}%" y1="79" y2="84"/>
-    <line class="ql-brace" x1="${middle}%" x2="${middle}%" y1="79" y2="84"/>
-    <text class="ql-quiet" x="${centre}%" y="100" text-anchor="middle">gap ${first}</text>
-    <text class="ql-quiet" x="${centre}%" y="117" text-anchor="middle">${second}</text>`;
+  const centre = (x + middle) / 2;
+  return [
+    line("tick", x, x, 43, 57), words("label", x, 34, label), line("brace", x, middle, 84, 84),
+    line("brace", x, x, 79, 84), line("brace", middle, middle, 79, 84),
+    words("quiet", centre, 100, `gap ${first}`), words("quiet", centre, 117, second),
+  ].join("");
 }
 
-/** The exponent of a gap: gaps are powers of two. */
-function log2({ num, den }) {
-  return num.toString(2).length - den.toString(2).length;
-}
-
-function edgeMark(middle, words, side) {
-  const shift = side === "end" ? -12 : 12;
-  return `<text class="ql-quiet" x="${middle}%" dx="${shift}" y="76" text-anchor="${side}">${words}</text>`;
-}
-
-function placeOnLine(number, { value }, below, above, middle) {
-  const difference = subtract(number, value);
-  const lower = difference.negative;
-  const gap = (lower ? below.gap : above.gap) ?? below.gap ?? above.gap;
-  if (!gap) return middle;
-  const room = lower ? middle - LINE_LEFT : LINE_RIGHT - middle;
-  return middle + (room || LINE_RIGHT - LINE_LEFT) * toFloat(divide(difference, gap));
-}
-
-function targetMark(state, place) {
-  const { target } = state;
-  if (target.kind !== "finite" || subtract(state.value, target).num === 0n) return "";
-  const exactX = place(target);
+function targetMark(state, below, above, middle) {
+  const { value, target } = state;
+  if (target.kind !== "finite") return "";
+  const difference = subtract(target, value);
+  if (difference.num === 0n) return "";
+  const [room, nearest] = difference.negative ? [middle - LINE_LEFT, below] : [LINE_RIGHT - middle, above];
+  const { gap } = nearest ?? below ?? above;
+  const exactX = middle + (room || LINE_RIGHT - LINE_LEFT) * ratio(difference, gap);
   const x = Math.min(Math.max(exactX, 3), 97);
-  const beyond = x === exactX ? "" : exactX > x ? " →" : "← ";
+  const [left, right] = [exactX < x ? "← " : "", exactX > x ? " →" : ""];
+  const text = `${left}${escaped(pretty(inBox(state)))} asked for${right}`;
   const anchor = x > 75 ? "end" : x < 25 ? "start" : "middle";
-  const label = escaped(pretty(inBox(state)));
-  const words = beyond === "← " ? `${beyond}${label} asked for` : `${label} asked for${beyond}`;
-  return `<line class="ql-target" x1="${x}%" x2="${x}%" y1="40" y2="62"/>
-    <text class="ql-target" x="${x}%" y="76" text-anchor="${anchor}">${words}</text>`;
+  return line("target", x, x, 40, 62) + words("target", x, 76, text, anchor);
 }
 
 function lineLabel(state, below, above) {
-  const words = [`number line: ${shown(state.value, 12)}`];
-  if (below.gap) words.push(`previous value ${below.label}, gap ${shortText(below.gap, 6).text}`);
-  if (above.gap) words.push(`next value ${above.label}, gap ${shortText(above.gap, 6).text}`);
-  return escaped(words.join("; "));
+  const parts = [`number line: ${shown(state.value, 12)}`];
+  for (const [name, found] of [["previous", below], ["next", above]]) {
+    if (found) parts.push(`${name} value ${found.label}, gap ${shortText(found.gap, 6).text}`);
+  }
+  return escaped(parts.join("; "));
 }
 
 // ---------------------------------------------------------------- the other formats
@@ -670,12 +612,10 @@ function lineLabel(state, below, above) {
 function otherFormats(formats, act) {
   const caption = make("caption");
   const rows = formats.map((format) => formatRow(format, act));
-  const head = make("tr");
-  for (const name of ["format", "value", "error", "bits"]) head.append(make("th", { scope: "col" }, name));
-  const table = make("table", { class: "ql-table" }, caption, make("thead", {}, head),
-    make("tbody", {}, ...rows.map((row) => row.node)));
+  const heads = ["format", "value", "error", "bits"].map((name) => make("th", { scope: "col" }, name));
   return {
-    node: table,
+    node: make("table.ql-table", {}, caption, make("thead", {}, make("tr", {}, ...heads)),
+      make("tbody", {}, ...rows.map((row) => row.node))),
     show(state) {
       setText(caption, `${pretty(inBox(state))} in every format`);
       rows.forEach((row) => row.show(state));
@@ -684,11 +624,13 @@ function otherFormats(formats, act) {
 }
 
 function formatRow(format, act) {
-  const button = make("button", { type: "button", class: "ql-pick", title: `Show ${format.name} above` }, format.name);
+  const button = make("button.ql-pick", { type: "button", title: `Show ${format.name} above` }, format.name);
   button.addEventListener("click", () => act.setFormat(format));
-  const [value, error] = [make("td", { class: "ql-figure" }), make("td", { class: "ql-figure" })];
-  const digits = digitParts(format);
-  const bits = make("td", { class: "ql-digits" }, ...digits.nodes);
+  const [value, error] = [make("td.ql-figure"), make("td.ql-figure")];
+  // The digits have their field's colour under them, and spaces between a float's fields.
+  const spans = fieldDigits(format, 0n).map(([field]) => make(`span.ql-part.ql-${field}`));
+  const between = format.kind === "float" ? " " : "";
+  const bits = make("td.ql-digits", {}, ...spans.flatMap((span, i) => (i ? [between, span] : [span])));
   const node = make("tr", {}, make("th", { scope: "row" }, button), value, error, bits);
   return {
     node,
@@ -699,62 +641,28 @@ function formatRow(format, act) {
       setAttribute(node, "aria-current", String(here));
       setText(value, shown(number, 9));
       setText(error, rowError(number, target));
-      digits.show(code);
+      fieldDigits(format, code).forEach(([, digits], i) => setText(spans[i], digits));
     },
   };
 }
 
 function rowError(value, target) {
-  if (value.kind !== "finite" || target.kind !== "finite") return value.kind === target.kind ? "" : "too large";
+  if (value.kind !== target.kind) return "too large";
+  if (value.kind !== "finite") return "";
   const difference = subtract(value, target);
   return difference.num === 0n ? "exact" : signedText(shortText(difference, 3).text);
-}
-
-/** The digits with their field's colour under them, and spaces between a float's fields. */
-function digitParts(format) {
-  const ends = format.kind === "float"
-    ? [["sign", 1], ["exponent", 1 + format.exponent_bits], ["mantissa", width(format)]]
-    : [["sign", format.signed ? 1 : 0], ["digit", width(format)]];
-  const spans = ends.map(([field]) => make("span", { class: `ql-part ql-${field}` }));
-  const between = format.kind === "float" ? " " : "";
-  return {
-    nodes: spans.flatMap((span, i) => (i ? [between, span] : [span])),
-    show(code) {
-      const digits = code.toString(2).padStart(width(format), "0");
-      spans.forEach((span, i) => setText(span, digits.slice(i ? ends[i - 1][1] : 0, ends[i][1])));
-    },
-  };
 }
 
 // ---------------------------------------------------------------- all together
 
 /** What is read out when something changed: the value and its error, in words. */
 function liveRegion() {
-  const node = make("div", { class: "ql-live", "aria-live": "polite", "aria-atomic": "true" });
+  const node = make("div.ql-live", { "aria-live": "polite", "aria-atomic": "true" });
   return {
     node,
     show(state) {
       const error = errorMarkup(state).replace(/<[^>]*>/g, "");
       setText(node, `${pretty(shortText(state.value, 12).text)} in ${state.format.name}. ${error}`);
-    },
-  };
-}
-
-/** A fast drag changes many bits between two frames: thirteen rows need not follow each of them. */
-function oncePerFrame(piece) {
-  let latest = null;
-  let waiting = false;
-  const draw = () => {
-    waiting = false;
-    piece.show(latest);
-  };
-  return {
-    node: piece.node,
-    show(state) {
-      const first = latest === null;
-      latest = state;
-      if (first) piece.show(state);
-      else if (!waiting) waiting = Boolean(requestAnimationFrame(draw));
     },
   };
 }
@@ -771,19 +679,22 @@ function render({ model, el }) {
   const act = {
     setCode: (code) => change(fromCode(state.format, code), "bits"),
     setBit: (index, on) => {
-      const mask = 1n << BigInt(index);
-      if (isSet(state.code, index) !== on) act.setCode(state.code ^ mask);
+      if (isSet(state.code, index) !== on) act.setCode(state.code ^ (1n << BigInt(index)));
     },
     step: (direction) => {
       const next = step(state.format, state.code, direction);
       if (next !== null) act.setCode(next);
     },
-    setFormat: (format) => change(fromNumber(format, state.text, state.target), "format"),
+    setFormat: (wanted) => { // 5 and 10 bits are FP16 again; what is not listed is a custom format
+      const format = formats.find((one) => sameFormat(one, wanted)) ?? wanted;
+      change(fromNumber(format, state.text, state.target), "format");
+    },
     /** Take what was typed; returns null, or what is wrong with it. */
     type: (text) => {
       try {
-        const { number, code } = parse(text, state.format);
-        change(number ? fromNumber(state.format, text.trim(), number) : fromCode(state.format, code), "typed");
+        const { format } = state;
+        const { number, code } = parse(text, format);
+        change(number ? fromNumber(format, text.trim(), number) : fromCode(format, code), "typed");
         return null;
       } catch (problem) {
         if (problem instanceof RangeError) return problem.message;
@@ -791,13 +702,23 @@ function render({ model, el }) {
       }
     },
   };
+  const table = otherFormats(formats, act);
   const parts = [formatBar(formats, act), numberBox(act), bitStrip(act), valueBox(), explanation(),
-    numberLine(), oncePerFrame(otherFormats(formats, act)), liveRegion()];
-  const show = (source) => parts.forEach((piece) => piece.show(state, source));
+    numberLine(), liveRegion()];
+  let frame = 0;
+  const show = (source) => {
+    parts.forEach((piece) => piece.show(state, source));
+    // A fast drag changes many bits between two frames: thirteen rows need not follow each of them.
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(() => table.show(state));
+  };
   // Lumino, below JupyterLab, would take arrow keys and digits for notebook commands.
-  const root = make("div", { class: "ql-bits", role: "region", "aria-label": "bit explorer", "data-lm-suppress-shortcuts": "true" },
-    ...parts.map((piece) => piece.node));
+  const root = make("div.ql-bits", {
+    role: "region", "aria-label": "bit explorer", "data-lm-suppress-shortcuts": "true",
+  }, ...parts.map((piece) => piece.node));
+  parts.at(-1).node.before(table.node);
   show("model");
+  table.show(state);
   el.append(root);
 
   const follow = () => {

@@ -17,9 +17,7 @@ function positionAt(handle, clientX) {
 function render({ model, el }) {
   const box = document.createElement("div");
   el.append(box);
-  const draw = () => {
-    box.innerHTML = model.get("value");
-  };
+  const draw = () => { box.innerHTML = model.get("value"); };
   let offset = null; // from the pointer to the middle of the handle; null: nothing is dragged
 
   box.addEventListener("pointerdown", (event) => {
@@ -38,11 +36,7 @@ function render({ model, el }) {
     model.set("position", position);
     model.save_changes();
   });
-  const stop = () => {
-    offset = null;
-  };
-  box.addEventListener("pointerup", stop);
-  box.addEventListener("pointercancel", stop);
+  for (const end of ["pointerup", "pointercancel"]) box.addEventListener(end, () => { offset = null; });
 
   model.on("change:value", draw);
   draw();

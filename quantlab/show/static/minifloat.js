@@ -22,6 +22,7 @@ const nan = (negative) => ({ kind: "nan", negative, num: 0n, den: 1n });
 const signed = (number) => (number.negative ? -number.num : number.num);
 const absolute = (n) => (n < 0n ? -n : n);
 const bitLength = (n) => (n === 0n ? 0 : n.toString(2).length);
+const isBelowOne = ({ num, den }) => num < den;
 const ones = (count) => (1n << BigInt(count)) - 1n;
 
 /** a - b, for finite numbers. */
@@ -35,9 +36,15 @@ export function divide(a, b) {
   return finite(a.negative !== b.negative, a.num * b.den, a.den * b.num);
 }
 
-/** start + num / den, rounded to a whole number; ties to even. */
-function roundHalfEven(num, den, start = 0n) {
-  const whole = start + num / den;
+/** number * base^power, exactly. */
+function scale({ negative, num, den }, base, power) {
+  const factor = base ** BigInt(Math.abs(power));
+  return power < 0 ? finite(negative, num, den * factor) : finite(negative, num * factor, den);
+}
+
+/** num / den, rounded to a whole number; ties to even. */
+function roundHalfEven(num, den) {
+  const whole = num / den;
   const twice = 2n * (num % den);
   const up = twice > den || (twice === den && (whole & 1n) === 1n);
   return up ? whole + 1n : whole;
@@ -51,10 +58,7 @@ export function width(format) {
 
 /** The same bits mean the same numbers: the name does not count. */
 export function sameFormat(a, b) {
-  const keys = a.kind === "integer"
-    ? ["kind", "width", "signed"]
-    : ["kind", "exponent_bits", "mantissa_bits", "bias", "specials"];
-  return keys.every((key) => a[key] === b[key]);
+  return Object.keys(a).every((key) => key === "name" || a[key] === b[key]);
 }
 
 /** A float format with the usual bias and, where `specials` needs more bits, none of them. */
@@ -82,8 +86,8 @@ function maxCode(format) {
 
 /** [lowest, highest] of an integer format. */
 function integerRange(format) {
-  const bits = BigInt(format.width);
-  return format.signed ? [-(1n << (bits - 1n)), (1n << (bits - 1n)) - 1n] : [0n, (1n << bits) - 1n];
+  const lowest = format.signed ? -(1n << BigInt(format.width - 1)) : 0n;
+  return [lowest, lowest + ones(format.width)];
 }
 
 /** The parts of a float code as stored, and its kind: zero, subnormal, normal, infinity or nan. */
@@ -98,17 +102,6 @@ export function fields(format, code) {
   return { sign: code >> BigInt(width(format) - 1), exponent, mantissa, kind };
 }
 
-/** The power of two that the last mantissa bit counts. */
-export function lastPlace(format, exponent) {
-  const stored = exponent > 0n ? Number(exponent) : 1; // subnormals share the smallest exponent
-  return stored - format.bias - format.mantissa_bits;
-}
-
-function times2(negative, whole, power) {
-  const shift = BigInt(Math.abs(power));
-  return power < 0 ? finite(negative, whole, 1n << shift) : finite(negative, whole << shift);
-}
-
 /** The number that a code stands for, exactly. */
 export function decode(format, code) {
   if (format.kind === "integer") {
@@ -120,7 +113,8 @@ export function decode(format, code) {
   if (kind === "infinity") return infinity(negative);
   if (kind === "nan") return nan(negative);
   const hidden = exponent > 0n ? 1n << BigInt(format.mantissa_bits) : 0n;
-  return times2(negative, hidden + mantissa, lastPlace(format, exponent));
+  const stored = exponent > 0n ? Number(exponent) : 1; // subnormals share the smallest exponent
+  return scale(finite(negative, hidden + mantissa), 2n, stored - format.bias - format.mantissa_bits);
 }
 
 /** The code of the nearest value, ties to the even code; what is too large as the format says. */
@@ -159,18 +153,15 @@ function nanCode(format, sign) {
  * The code of |number| as if exponents went on for ever. Codes count values upwards, so a mantissa
  * that rounds up to 2 carries into the exponent by itself.
  */
-function magnitudeCode(format, { num, den }) {
-  if (num === 0n) return 0n;
-  let exponent = bitLength(num) - bitLength(den);
-  const [a, b] = exponent < 0 ? [num << BigInt(-exponent), den] : [num, den << BigInt(exponent)];
-  if (a < b) exponent -= 1; // now 2^exponent <= num / den < 2^(exponent + 1)
+function magnitudeCode(format, number) {
+  if (number.num === 0n) return 0n;
+  let exponent = bitLength(number.num) - bitLength(number.den);
+  if (isBelowOne(scale(number, 2n, -exponent))) exponent -= 1; // now 2^exponent <= number
   const lowest = 1 - format.bias;
   const kept = Math.max(exponent, lowest);
-  const place = kept - format.mantissa_bits;
   const start = BigInt(kept - lowest) << BigInt(format.mantissa_bits);
-  return place < 0
-    ? roundHalfEven(num << BigInt(-place), den, start)
-    : roundHalfEven(num, den << BigInt(place), start);
+  const steps = scale(number, 2n, format.mantissa_bits - kept);
+  return roundHalfEven(start * steps.den + steps.num, steps.den);
 }
 
 /** The code of the next larger (+1) or smaller (-1) value, null where there is none. */
@@ -191,29 +182,14 @@ function stepInteger(format, code, direction) {
   return value < lowest || value > highest ? null : BigInt.asUintN(format.width, value);
 }
 
-/** The bits as text; a float's sign, exponent and mantissa apart, as MiniFloat.bits writes them. */
-export function bitText(format, code) {
+/** The digits of a code by field, as a list of [field, digits]; empty fields left out. */
+export function fieldDigits(format, code) {
   const digits = code.toString(2).padStart(width(format), "0");
-  if (format.kind === "integer") return digits;
-  const cut = 1 + format.exponent_bits;
-  return `${digits[0]} ${digits.slice(1, cut)} ${digits.slice(cut)}`.trimEnd();
-}
-
-/**
- * What the bit at `index` (0 is the last) belongs to: its field, its place in the field counted from
- * the right, and its weight as a power of two (null for a float's sign).
- */
-export function bitRole(format, index) {
-  const top = index === width(format) - 1;
-  if (format.kind === "integer") {
-    const negative = format.signed && top;
-    return { field: negative ? "sign" : "digit", place: index, power: index, negative };
-  }
-  if (top) return { field: "sign", place: 0, power: null, negative: false };
-  const place = index - format.mantissa_bits;
-  return place >= 0
-    ? { field: "exponent", place, power: place, negative: false }
-    : { field: "mantissa", place: index, power: place, negative: false };
+  const parts = format.kind === "integer"
+    ? [["sign", format.signed ? 1 : 0], ["digit", format.width]]
+    : [["sign", 1], ["exponent", 1 + format.exponent_bits], ["mantissa", digits.length]];
+  const cut = parts.map(([field, end], i) => [field, digits.slice(i ? parts[i - 1][1] : 0, end)]);
+  return cut.filter(([, text]) => text);
 }
 
 // ---------------------------------------------------------------- reading what a person types
@@ -230,19 +206,15 @@ export function parse(text, format) {
   if (plain.length > LONGEST) throw new RangeError(`At most ${LONGEST} characters can be read.`);
   const code = parseCode(plain, format);
   if (code !== null) return { code };
-  const number = parseSpecial(plain) ?? parseQuotient(plain.replace(/_/g, ""));
+  const number = parseNumber(plain.replace(/_/g, ""));
   if (number === null) throw new RangeError(howToWrite(text, format));
   return { number };
 }
 
-/** A number as "2023/100", "inf" or "-nan", and back: how page and Python hand it to each other. */
+/** A number as "2023/100", "inf" or "-nan": how the page hands it to Python; parseNumber reads it. */
 export function toRatio({ kind, negative, num, den }) {
   const size = kind === "finite" ? `${num}/${den}` : kind === "nan" ? "nan" : "inf";
   return negative ? `-${size}` : size;
-}
-
-export function fromRatio(text) {
-  return parseSpecial(text) ?? parseQuotient(text);
 }
 
 function howToWrite(text, format) {
@@ -254,31 +226,21 @@ function howToWrite(text, format) {
 }
 
 function parseCode(text, format) {
-  const match = /^0(x)([0-9a-f_ ]+)$|^0(b)([01_ ]+)$/.exec(text);
-  let code = null;
-  if (match) {
-    const digits = (match[2] ?? match[4]).replace(/[_ ]/g, "");
-    if (digits) code = BigInt(`0${match[1] ?? match[3]}${digits}`);
-  } else if (/^[01]+( [01]+)+$/.test(text)) { // the fields apart, as quantlab prints them
-    const digits = text.replace(/ /g, "");
-    if (digits.length === width(format)) code = BigInt(`0b${digits}`);
+  const digits = text.replace(/[_ ]/g, "");
+  if (/^[01]+( [01]+)+$/.test(text)) { // the fields apart, as quantlab prints them
+    return digits.length === width(format) ? BigInt(`0b${digits}`) : null;
   }
-  if (code !== null && bitLength(code) > width(format)) {
-    throw new RangeError(
-      `${format.name} has ${width(format)} bits; ${text} needs ${bitLength(code)}. `
-      + "Type fewer digits, or pick a wider format.",
-    );
-  }
-  return code;
+  if (!/^0x[0-9a-f]+$|^0b[01]+$/.test(digits)) return null;
+  const needed = bitLength(BigInt(digits));
+  if (needed <= width(format)) return BigInt(digits);
+  throw new RangeError(`${format.name} has ${width(format)} bits; ${text} needs ${needed}. `
+    + "Type fewer digits, or pick a wider format.");
 }
 
-function parseSpecial(text) {
-  const match = /^([+-]?)(inf|infinity|nan)$/.exec(text);
-  if (!match) return null;
-  return match[2] === "nan" ? nan(match[1] === "-") : infinity(match[1] === "-");
-}
-
-function parseQuotient(text) {
+/** The number that a text of no spaces stands for; null if it stands for none. */
+export function parseNumber(text) {
+  const special = /^([+-]?)(inf|infinity|nan)$/.exec(text);
+  if (special) return (special[2] === "nan" ? nan : infinity)(special[1] === "-");
   const parts = text.split("/").map((part) => parseTerm(part.trim()));
   if (parts.length > 2 || parts.includes(null)) return null;
   if (parts.length === 1) return parts[0];
@@ -290,16 +252,12 @@ function parseQuotient(text) {
 
 function parseTerm(text) {
   const power = /^([+-]?)2(?:\^|\*\*)([+-]?\d+)$/.exec(text);
-  if (power) return times2(power[1] === "-", 1n, checkedPower(power[2]));
+  if (power) return scale(finite(power[1] === "-", 1n), 2n, checkedPower(power[2]));
   const match = /^([+-]?)(\d*)(?:\.(\d*))?(?:e([+-]?\d+))?$/.exec(text);
   if (!match || !(match[2] || match[3])) return null;
-  const fraction = match[3] ?? "";
-  const shift = checkedPower(match[4] ?? "0") - fraction.length;
-  const digits = BigInt(match[2] + fraction);
-  const ten = 10n ** BigInt(Math.abs(shift));
-  return shift < 0
-    ? finite(match[1] === "-", digits, ten)
-    : finite(match[1] === "-", digits * ten);
+  const [, sign, whole, fraction = "", exponent = "0"] = match;
+  const digits = finite(sign === "-", BigInt(whole + fraction));
+  return scale(digits, 10n, checkedPower(exponent) - fraction.length);
 }
 
 function checkedPower(text) {
@@ -312,35 +270,18 @@ function checkedPower(text) {
 
 // ---------------------------------------------------------------- writing numbers
 
-/** The exact decimal of a number; null if it never ends (1/3). */
+/** The exact decimal of a value that a code has: a power of two is below the stroke. */
 export function exactText(number) {
   if (number.kind !== "finite") return specialText(number);
-  const sign = number.negative ? "-" : "";
-  const common = gcd(number.num, number.den);
-  const [num, den] = [number.num / common, number.den / common];
-  const places = decimalPlaces(den);
-  if (places === null) return null;
-  const digits = ((num * 10n ** BigInt(places)) / den).toString().padStart(places + 1, "0");
-  return sign + (places ? `${digits.slice(0, -places)}.${digits.slice(-places)}` : digits);
+  const places = bitLength(number.den) - 1; // each halving adds one decimal place
+  const digits = String(number.num * 5n ** BigInt(places)).padStart(places + 1, "0");
+  const whole = digits.slice(0, digits.length - places);
+  const fraction = digits.slice(digits.length - places).replace(/0+$/, "");
+  return `${number.negative ? "-" : ""}${whole}${fraction && "."}${fraction}`;
 }
 
 function specialText(number) {
-  const sign = number.negative ? "-" : "";
-  return number.kind === "nan" ? "NaN" : `${sign}infinity`;
-}
-
-function gcd(a, b) {
-  while (b) [a, b] = [b, a % b];
-  return a || 1n;
-}
-
-/** The digits after the point of 1/den: the larger count of its factors 2 and 5; null if others. */
-function decimalPlaces(den) {
-  let twos = 0;
-  let fives = 0;
-  while ((den & 1n) === 0n) [den, twos] = [den >> 1n, twos + 1];
-  while (den % 5n === 0n) [den, fives] = [den / 5n, fives + 1];
-  return den === 1n ? Math.max(twos, fives) : null;
+  return number.kind === "nan" ? "NaN" : `${number.negative ? "-" : ""}infinity`;
 }
 
 /** {text, exact}: the number in at most `digits` significant digits; exact says nothing was cut. */
@@ -348,22 +289,12 @@ export function shortText(number, digits) {
   if (number.kind !== "finite") return { text: specialText(number), exact: true };
   const sign = number.negative ? "-" : "";
   if (number.num === 0n) return { text: `${sign}0`, exact: true };
-  let power = number.num.toString().length - number.den.toString().length;
-  if (!atLeastPowerOfTen(number, power)) power -= 1; // now 10^power <= number < 10^(power + 1)
-  let { whole, exact } = scaled(number, digits - 1 - power);
-  if (whole.toString().length > digits) [whole, power] = [whole / 10n, power + 1];
-  return { text: sign + layOut(whole.toString().replace(/0+$/, ""), power), exact };
-}
-
-function scaled({ num, den }, shift) {
-  const ten = 10n ** BigInt(Math.abs(shift));
-  const [a, b] = shift < 0 ? [num, den * ten] : [num * ten, den];
-  return { whole: roundHalfEven(a, b), exact: a % b === 0n };
-}
-
-function atLeastPowerOfTen({ num, den }, power) {
-  const ten = 10n ** BigInt(Math.abs(power));
-  return power < 0 ? num * ten >= den : num >= den * ten;
+  let power = String(number.num).length - String(number.den).length;
+  if (isBelowOne(scale(number, 10n, -power))) power -= 1; // now 10^power <= number < 10^(power + 1)
+  const { num, den } = scale(number, 10n, digits - 1 - power);
+  const whole = String(roundHalfEven(num, den));
+  if (whole.length > digits) power += 1; // 9.99 was rounded up to 10.0
+  return { text: sign + layOut(whole.replace(/0+$/, ""), power), exact: num % den === 0n };
 }
 
 /** Significant digits and a power of ten as 0.00123, 12300 or 1.23e-12. */
@@ -377,9 +308,7 @@ function layOut(digits, power) {
   return `${digits[0]}${rest}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
 }
 
-const RAISED = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-
 /** 2 to a power, in characters: 2⁻¹⁴. */
 export function powerText(power) {
-  return `2${[...String(power)].map((digit) => RAISED[digit]).join("")}`;
+  return `2${[...String(power)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit] ?? "⁻").join("")}`;
 }

@@ -4,32 +4,24 @@
 
 (() => {
   const deck = window.Reveal;
-  const SMALLEST = 0.6;
+  const SMALLEST = 0.84;
   const LARGEST = 1.3; // a slide with few words shows them larger
+  const PROJECTED = 2; // and an explorer as large as it fits
 
   /** Choose the size of a slide's pictures, then of all that is on it. */
   function fit(section) {
     const body = section.querySelector(":scope > .sheet > .body");
     if (!body || section.matches(".title-slide")) return;
     body.style.zoom = "";
-    fitTips(body);
     fitPictures(body);
     let scale = 1;
     const set = (next) => { scale = Math.round(next * 100) / 100; body.style.zoom = scale; };
     while (overflows(body) && scale > SMALLEST) set(scale - 0.04);
     const tooLarge = () => overflows(body) || wraps(body) || explorerIsHigh(body);
-    while (scale >= 1 && scale < LARGEST && !tooLarge()) set(scale + 0.1);
-    if (scale > 1 && tooLarge()) set(scale - 0.1);
+    const largest = body.querySelector(".explorer") ? PROJECTED : LARGEST;
+    while (scale >= 1 && scale < largest && !tooLarge()) set(scale + 0.05);
+    if (scale > 1 && tooLarge()) set(scale - 0.05);
     body.dataset.scale = scale;
-  }
-
-  /** What to try stands beside an explorer and must not make it smaller. */
-  function fitTips(body) {
-    for (const tips of body.querySelectorAll(".cell.markdown")) {
-      if (!body.closest(".beside")) return;
-      tips.style.fontSize = "";
-      for (let size = 20; size >= 15 && tips.scrollHeight > body.clientHeight; size -= 1) tips.style.fontSize = `${size}px`;
-    }
   }
 
   /** Pictures share the height that the words leave, from 0.6 to 1.5 of their size on a page. */
@@ -52,7 +44,7 @@
   /** An explorer's face may grow when it is used: it is not enlarged into its last room. */
   const explorerIsHigh = (body) =>
     [...body.querySelectorAll(".explorer")].some((box) =>
-      box.getBoundingClientRect().height > 0.85 * body.getBoundingClientRect().height);
+      box.getBoundingClientRect().height > 0.93 * body.getBoundingClientRect().height);
 
   /** Tell whether a line of code would be broken at this size. */
   function wraps(body) {

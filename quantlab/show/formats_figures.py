@@ -5,11 +5,13 @@ Every figure is drawn from `quantlab.formats`; none holds a number of its own.
 
 import numpy as np
 
-from quantlab.show import labels, style
+from quantlab.show import style
 from quantlab.show.drawing import Box, Drawing, Text
 
 FIELDS = ("sign", "exponent", "mantissa")
 NAME_WIDTH, CELL, LINE_HEIGHT = 118, 18, 62  # CSS pixels
+#: How a name stands at the end of a line.
+NAMED = {"textcoords": "offset points", "fontsize": 12, "annotation_clip": False}
 
 # ------------------------------------------------------------------------------- strips
 
@@ -84,31 +86,38 @@ def spacing_picture(formats, title, fixed=None, low=1e-3, high=1e6):
     axes.set(xscale="log", yscale="log", xlim=(low, high), xlabel="magnitude of the number")
     axes.set_ylabel("gap to the next value")
     axes.grid(True, linewidth=0.6)
-    said, ends, lines = [], {}, []
+    said = []
     for f in formats:
         x = np.geomspace(low, min(f.max, high), 4000)
         axes.plot(x, f.spacing(x), color=style.INK, linewidth=1.6)
-        lines.append(np.stack([x, f.spacing(x)], axis=1)[::20])
         end = (x[-1], float(f.spacing(x[-1])))
         if f.max > high:
             up = {"BF16": 4, "TF32": -4}.get(f.name, 0)  # their lines end too close for two names
             words = f"{f.name}, to {f.max:.2g}".replace("e+", "e")
-            look = {"va": "center", "fontsize": 12, "annotation_clip": False}
-            axes.annotate(words, end, (6, up), textcoords="offset points", **look)
+            axes.annotate(words, end, (6, up), va="center", **NAMED)
         else:
             # "FP8_" is left out: there is no room for it, and E4M3 says the same.
-            ends[f.name.split("_")[-1]] = end
+            _bar(axes, end, f.name.split("_")[-1], above=f.mantissa_bits < 3)
         said.append(f"{f.name} {float(f.spacing(1.0)):.3g} at 1, largest value {f.max:.3g}")
     if fixed:
         whole, fraction = fixed
         gap, top = 2.0**-fraction, 2.0**whole
         axes.plot([low, top], [gap, gap], color=style.QUIET, linestyle="--", linewidth=2)
-        ends[f"fixed point, {whole} + {fraction} bits"] = (top, gap)
+        _bar(axes, (top, gap), f"fixed point, {whole} + {fraction} bits")
         said.append(f"fixed point {gap:.3g} everywhere, nothing from {top:.0f} on")
-    for x, y in ends.values():  # a bar where a format ends: beyond its largest number is nothing
-        axes.plot([x], [y], marker="|", markersize=16, markeredgewidth=3, color=style.INK)
-    labels.place(axes, list(ends.values()), list(ends), lines=lines)
     return style.picture(fig, alt=f"{title}. Gap by format: {'; '.join(said)}.")
+
+
+def _bar(axes, end, name, above=False):
+    """Draw a bar where a format ends: beyond its largest number is nothing.
+
+    above: its name stands there, where no format has longer steps, else below its right.
+    """
+    axes.plot(*end, marker="|", markersize=16, markeredgewidth=3, color=style.INK)
+    place, side = ((0, 11), "right") if above else ((6, -4), "left")
+    ground = {"fc": "white", "ec": "none", "pad": 0}  # hides the grid behind a name
+    look = {"ha": side, "va": "bottom" if above else "top", "bbox": ground}
+    axes.annotate(name, end, place, **look, **NAMED)
 
 
 # ------------------------------------------------------------------------------- every value
@@ -145,8 +154,7 @@ def sums_picture(totals, exact, title):
         color = style.ERROR if off else style.INK
         axes.plot(terms, total, color=color, zorder=2 if off else 3)  # shared parts stay dark
         words = f"{name}: {total[-1]:,.6g}"
-        axes.annotate(words, (terms[-1], total[-1]), (6, 0), textcoords="offset points",
-                      va="center", color=color, fontsize=12, annotation_clip=False)  # fmt: skip
+        axes.annotate(words, (terms[-1], total[-1]), (6, 0), va="center", color=color, **NAMED)
         said.append(f"{words} after {len(total):,} terms")
     axes.set(
         xlim=(0, len(exact) * 1.24), ylim=(0, None), xlabel="terms added", ylabel="running total"

@@ -1,10 +1,9 @@
 """Notebook 08: sixteen values as figures, and an explorer with one weight to drag.
 
-Settings become an `Exploration` (`explore`), that becomes HTML (`face`) or a picture (`still`), and
-`explorer` wires them to controls. All codes come from `quantlab.codebooks`.
+Settings become an `Exploration` (`experiments.four_bits`), that becomes HTML (`render`) or a
+picture (`snapshot`), and `explorer` wires them to controls.
 """
 
-from dataclasses import dataclass
 from importlib.resources import files
 from statistics import NormalDist
 
@@ -13,20 +12,13 @@ import ipywidgets as widgets
 import numpy as np
 import traitlets
 
-from quantlab import errors
-from quantlab._checks import one_of, positive, whole
-from quantlab.codebooks import FP4, NF4, Codebook, quantize_blockwise
+from quantlab.experiments.four_bits import BINS, BLOCK_SIZES, CODEBOOKS, DRAWN, explore
 from quantlab.show import html, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
 
-#: Notebook 04's absmax with 4 bits as a table: -7/7 ... 7/7, and one code that is never used.
-INT4 = Codebook("int4", np.append(np.arange(-7, 8), 7) / 7)
-CODEBOOKS = {"NF4": NF4, "FP4": FP4, "int4": INT4}
-BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)  # those that bitsandbytes serves
-DRAWN = 32  # weights of a block that are drawn; the smallest block has as many
-BINS = 80
+WORDS = {"textcoords": "offset points", "fontsize": 12, "annotation_clip": False}
 
 # ------------------------------------------------------------------------------- figures
 
@@ -40,14 +32,12 @@ def histogram(weights, title):
     typical = weights.std()
     counts, edges = np.histogram(weights / typical, bins=90, range=(-4.5, 4.5))
     density = counts / weights.size / np.diff(edges)
-    middle = (edges[:-1] + edges[1:]) / 2
     fig, axes = style.figure(740, 320, title=title, flat=True)
-    axes.bar(middle, density, np.diff(edges), color=style.LIGHT)
+    axes.bar((edges[:-1] + edges[1:]) / 2, density, np.diff(edges), color=style.LIGHT)
     line = np.linspace(-4.5, 4.5, 400)
     axes.plot(line, [NormalDist().pdf(x) for x in line], color=style.INK, lw=2, ls="--")
-    words = {"textcoords": "offset points", "fontsize": 12}
-    axes.annotate("normal curve", (0.85, NormalDist().pdf(0.85)), (10, 6), **words)
-    axes.annotate("weights", (0, 0.12), (0, 0), ha="center", **words)
+    axes.annotate("normal curve", (0.85, NormalDist().pdf(0.85)), (10, 6), **WORDS)
+    axes.annotate("weights", (0, 0.12), (0, 0), ha="center", **WORDS)
     axes.set(xlabel=f"weight, in typical sizes (1 is {typical:.4g})", xlim=(-4.5, 4.5))
     inside = [float(np.mean(np.abs(weights) < k * typical)) for k in (1, 2)]
     said = f"{inside[0]:.1%} of the weights are within 1 typical size, {inside[1]:.1%} within 2"
@@ -75,43 +65,42 @@ def usage(shares, title):
 
     shares: dict of name -> 16 shares, codes in ascending order of their values. title: the message.
     """
-    fig, panels = style.figure(
-        740, 270, title=title, columns=len(shares), sharey=True, squeeze=False
-    )
+    fig, panels = style.figure(740, 270, title=title, columns=len(shares), sharey=True)
+    panels = np.ravel(panels)
     top = max(100 * float(np.max(share)) for share in shares.values())
     said = []
-    for axes, (name, share) in zip(panels[0], shares.items(), strict=True):
+    for axes, (name, share) in zip(panels, shares.items(), strict=True):
         percent = 100 * np.asarray(share, dtype=np.float64)
         axes.bar(range(16), percent, color=style.MIDDLE, width=0.75)
         axes.axhline(100 / 16, color=style.INK, lw=1.5, ls="--")
         axes.set_title(name, fontsize=12, fontweight="normal")
         axes.set(xlabel="code", xticks=(0, 5, 10, 15), ylim=(0, top * 1.06))
         said.append(f"{name}: {percent.min():.1f}% to {percent.max():.1f}%")
-    panels[0, 0].set_ylabel("% of the weights")
-    panels[0, 0].text(15.4, 100 / 16, "6.25", va="bottom", ha="right", fontsize=12)
+    panels[0].set_ylabel("% of the weights")
+    panels[0].text(15.4, 100 / 16, "6.25", va="bottom", ha="right", fontsize=12)
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}; equal shares are 6.25%.")
 
 
-def block(weights, quantized, title, count=DRAWN):
+def block(weights, quantized, title):
     """Return a picture of the first weights of an array, one a line, and the levels of their block.
 
-    weights: real array, whose first `count` values lie in one block. quantized: its `Blockwise`.
+    weights: real array, whose first `DRAWN` values lie in one block. quantized: its `Blockwise`.
     title: the message, a sentence.
     """
-    values = np.asarray(weights, dtype=np.float64).ravel()[:count]
-    back = quantized.dequantize().ravel()[:count]
+    values = np.asarray(weights, dtype=np.float64).ravel()[:DRAWN]
+    back = quantized.dequantize().ravel()[:DRAWN]
     places = np.sort(quantized.codebook.values) * quantized.absmax[0]
     fig, axes = style.figure(740, 330, title=title, flat=True)
-    rows = np.arange(count)
-    axes.vlines(places, -1, count, color=style.GRID, lw=1.5)
+    rows = np.arange(DRAWN)
+    axes.vlines(places, -1, DRAWN, color=style.GRID, lw=1.5)
     axes.hlines(rows, np.minimum(values, back), np.maximum(values, back), color=style.ERROR, lw=3)
     axes.plot(values, rows, "o", color=style.INK, ms=4)
-    axes.set_ylim(count, -1)
+    axes.set_ylim(DRAWN, -1)
     style.plain(axes.xaxis)
     axes.set_xlabel("weight (dot: as it was; red: the way to what comes back; lines: levels)")
     worst = np.abs(back - values).max()
     said = f"The levels reach from {places[0]:.3f} to {places[-1]:.3f}; the largest error of "
-    return style.picture(fig, alt=f"{title}. {said}the {count} weights drawn is {worst:.3f}.")
+    return style.picture(fig, alt=f"{title}. {said}the {DRAWN} weights drawn is {worst:.3f}.")
 
 
 def tradeoff(curves, title):
@@ -121,102 +110,25 @@ def tradeoff(curves, title):
     first; up to four. The points of the first are named by their block size. title: the message.
     """
     fig, axes = style.figure(740, 400, title=title)
-    looks = (
-        (style.INK, "o", "-"),
-        (style.MIDDLE, "s", "-"),
-        (style.MIDDLE, "^", "-"),
-        (style.INK, "D", "--"),
-    )
-    words = {"textcoords": "offset points", "fontsize": 12, "annotation_clip": False}
+    colors = (style.INK, style.MIDDLE, style.MIDDLE, style.INK)
+    looks = zip(curves.items(), colors, "os^D", ("-", "-", "-", "--"), strict=False)
     said = []
-    for place, (name, points) in enumerate(curves.items()):
+    for (name, points), color, marker, dash in looks:
         sizes, bits, error = (np.array(column) for column in zip(*points, strict=True))
-        color, marker, dash = looks[place]
         axes.plot(bits, 100 * error, color=color, marker=marker, ms=7, ls=dash)
-        axes.annotate(name, (bits[-1], 100 * error[-1]), (12, 0), va="center", **words)
-        for size, x, y in zip(sizes, bits, 100 * error, strict=True) if place == 0 else ():
-            axes.annotate(str(size), (x, y), (0, 9), **words)
-        said.append(
-            f"{name}: {bits[0]:.3f} bits {error[0]:.1%}, {bits[-1]:.3f} bits {error[-1]:.1%}"
-        )
-    lowest = min(point[2] for points in curves.values() for point in points)
-    widest = max(point[1] for points in curves.values() for point in points)
-    axes.set(xlim=(3.97, widest + 0.16), xlabel="bits per weight, scales included")
-    axes.set_ylim(bottom=100 * lowest - 0.6)
-    axes.set_ylabel("relative error, %")
+        axes.annotate(name, (bits[-1], 100 * error[-1]), (12, 0), va="center", **WORDS)
+        for place in zip(sizes, bits, 100 * error, strict=True) if marker == "o" else ():
+            axes.annotate(str(place[0]), place[1:], (0, 9), **WORDS)
+        ends = (f"{bits[i]:.3f} bits {error[i]:.1%}" for i in (0, -1))
+        said.append(f"{name}: {', '.join(ends)}")
+    every = [point for points in curves.values() for point in points]
+    axes.set(xlim=(3.97, max(p[1] for p in every) + 0.16), ylabel="relative error, %")
+    axes.set_xlabel("bits per weight, scales included")
+    axes.set_ylim(bottom=100 * min(p[2] for p in every) - 0.6)
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
 
 
 # ------------------------------------------------------------------------------- the explorer
-
-
-@dataclass(frozen=True, eq=False)
-class Exploration:
-    """A layer in 4 bits in which one weight was given another size.
-
-    Sizes are in typical sizes: the standard deviation of the layer.
-
-    outlier: that weight. neighbours: 31 weights of its block, and back: what they come back as.
-    places: the levels of the block. counts: of all weights over the absmax of their block, in
-    `BINS` bins from -1 to 1. bits: per weight, scales included. The outlier itself aside, error
-    is the relative error of the layer, block_error that of its block, lost the share of its block
-    that comes back as 0 and was not.
-    """
-
-    codebook: Codebook
-    block_size: int
-    outlier: float
-    neighbours: np.ndarray
-    back: np.ndarray
-    places: np.ndarray
-    counts: np.ndarray
-    bits: float
-    error: float
-    block_error: float
-    lost: float
-
-    @property
-    def absmax(self):
-        """The largest magnitude in the block of the outlier, in typical weights."""
-        return float(np.abs(self.places).max())
-
-
-def explore(weights, block_size=64, codebook="NF4", outlier=6.0, double_quant=False):
-    """Return the `Exploration` of a layer whose middle weight is made `outlier` typical weights.
-
-    weights: real array of at least 4096 values; its standard deviation is the typical weight.
-    codebook: a name in `CODEBOOKS`. block_size: 32 or more, so that a block holds what is drawn.
-    Raises ValueError for other names, smaller blocks or arrays, or a size that is negative.
-    """
-    table = CODEBOOKS[one_of("codebook", codebook, CODEBOOKS)]
-    whole("block_size", block_size, DRAWN)
-    positive("outlier", outlier, or_zero=True)
-    flat = np.array(weights, dtype=np.float32).ravel()
-    if flat.size < max(BLOCK_SIZES):
-        raise ValueError(f"weights must hold {max(BLOCK_SIZES)} values or more, got {flat.size}")
-    typical = float(flat.std())
-    place = flat.size // 2 // DRAWN * DRAWN
-    flat[place] = outlier * typical
-    q = quantize_blockwise(flat, table, block_size, double_quant)
-    back, first = q.dequantize(), place // block_size
-    peak = np.repeat(np.maximum(q.absmax, np.float32(1e-38)), block_size)[: flat.size]
-    bins = ((flat / peak + 1) * (BINS / 2)).astype(np.int64)
-    flat[place] = back[place] = 0  # a zero that comes back as zero adds to no error
-    mine = slice(first * block_size, (first + 1) * block_size)
-    drawn = slice(place + 1, place + DRAWN)
-    return Exploration(
-        codebook=table,
-        block_size=block_size,
-        outlier=outlier,
-        neighbours=flat[drawn] / typical,
-        back=back[drawn] / typical,
-        places=np.unique(table.values) * float(q.absmax[first]) / typical,
-        counts=np.bincount(bins.clip(0, BINS - 1), minlength=BINS),
-        bits=q.bits_per_value,
-        error=errors.relative(back, flat),
-        block_error=errors.relative(back[mine], flat[mine]),
-        lost=np.count_nonzero((back[mine] == 0) & (flat[mine] != 0)) / (block_size - 1),
-    )
 
 
 def facts(found):
@@ -231,7 +143,7 @@ def facts(found):
     ]
 
 
-def face(found):
+def render(found):
     """Return the HTML of an `Exploration`: its block, its histogram, its numbers."""
     rows = [(name, _pointed(number), unit) for name, number, unit in facts(found)]
     return draw(found).svg() + html.table(rows, row_names=True, widths=(400, 80, 80))
@@ -249,18 +161,17 @@ BLOCK_TOP, BLOCK_FLOOR, ROW = 28, 202, 4.6
 def draw(found, handle="drag me"):
     """Return the `Drawing` of an `Exploration`. handle: what stands beside its outlier."""
     said = f"Block of {found.block_size}, {found.codebook.name}, one weight at {found.outlier:g}"
-    label = (
-        f"{said}: error of its neighbours {found.block_error:.1%}, of the layer {found.error:.1%}"
-    )
+    error = f"error of its neighbours {found.block_error:.1%}, of the layer {found.error:.1%}"
     marks = (*_block_marks(found), *_handle(found, handle), *_histogram_marks(found))
-    return Drawing(WIDTH, HEIGHT, marks, label)
+    return Drawing(WIDTH, HEIGHT, marks, f"{said}: {error}")
 
 
 def _block_marks(found):
     words = f"{DRAWN} weights of one block. Dot: the weight, red: its error, lines: the levels"
     yield Text(LEFT, 11, words)
-    for place in found.places[(found.places >= SIZES.low) & (found.places <= SIZES.high)]:
-        yield _upright(SIZES(place), BLOCK_TOP, BLOCK_FLOOR, "quiet", 1)
+    inside = found.places[(found.places >= SIZES.low) & (found.places <= SIZES.high)]
+    for x in map(SIZES, inside):
+        yield Line(((x, BLOCK_TOP), (x, BLOCK_FLOOR)), "quiet", width=1)
     for row, (value, back) in enumerate(zip(found.neighbours, found.back, strict=True)):
         y = BLOCK_TOP + 30 + ROW * row
         yield Line(((SIZES(value), y), (SIZES(back), y)), "error", width=3)
@@ -274,41 +185,33 @@ def _handle(found, name):
     x, y = SIZES(found.outlier), BLOCK_TOP + 12
     side, anchor = (-16, "end") if found.outlier > LARGEST / 2 else (16, "start")
     yield Text(x + side, y, name, anchor, halo=True)
-    drag = {
-        "drag": "outlier", "zero": f"{SIZES(0):.3f}", "unit": f"{SIZES(1) - SIZES(0):.3f}",
-        "min": 0, "max": f"{LARGEST:g}", "step": 0.1,
-    }  # fmt: skip
+    drag = {"drag": "outlier", "zero": f"{SIZES(0):.3f}", "unit": f"{SIZES(1) - SIZES(0):.3f}"}
+    drag |= {"min": 0, "max": f"{LARGEST:g}", "step": 0.1}
     yield Mark(x, y, size=10, edge="ground", drag=drag)
 
 
 def _histogram_marks(found):
     name, wide = found.codebook.name, (RIGHT - LEFT) / BINS
-    yield Text(
-        LEFT, 271, f"All weights, each over the absmax of its block, and the levels of {name}"
-    )
+    words = f"All weights, each over the absmax of its block, and the levels of {name}"
+    yield Text(LEFT, 271, words)
     for i, density in enumerate(found.counts / found.counts.sum() * BINS / 2):
         if density:
             top = DENSITY(min(density, DENSITY.high))
             bar = (LEFT + i * wide, top, wide - 0.6, DENSITY.start - top)
             yield Box(*bar, "quiet", shade=0.55)
-    for value in np.unique(found.codebook.values):
-        yield _upright(SHARES(value), DENSITY.end - 6, DENSITY.start, "ink", 1.5)
+    for x in map(SHARES, np.unique(found.codebook.values)):
+        yield Line(((x, DENSITY.end - 6), (x, DENSITY.start)), width=1.5)
     yield from across(SHARES, DENSITY.start, ticks((-1, -0.5, 0, 0.5, 1)))
-
-
-def _upright(x, top, floor, role, width):
-    return Line(((x, top), (x, floor)), role, width=width)
 
 
 def _pointed(number):
     """Four significant digits, padded on the right so that decimal points stand in line."""
     text = html.number(float(number))
-    decimals = len(text.partition(".")[2])
-    return text + "\N{FIGURE SPACE}" * (3 - decimals)
+    return text + "\N{FIGURE SPACE}" * (3 - len(text.partition(".")[2]))
 
 
 class DragFace(anywidget.AnyWidget):
-    """A face in which one thing can be dragged sideways.
+    """A page in which one thing can be dragged sideways.
 
     value: its HTML, as of ``ipywidgets.HTML``. position: where the thing that carries ``data-drag``
     was dragged to, in the units that its other data attributes say (static/drag.js).
@@ -320,14 +223,13 @@ class DragFace(anywidget.AnyWidget):
 
 
 class _Draggable(Explorer):
-    """An `Explorer` whose control `outlier` is also moved by dragging on the face."""
+    """An `Explorer` whose control `outlier` is also moved by dragging on the drawing."""
 
     def _assemble(self):
         slider = self.controls["outlier"]
         self.html = DragFace(position=slider.value, layout=self.html.layout)
         # Both ways: a drag back to where the last drag ended has to count as a move.
-        self.html.observe(lambda change: setattr(slider, "value", change["new"]), "position")
-        slider.observe(lambda change: setattr(self.html, "position", change["new"]), "value")
+        traitlets.link((slider, "value"), (self.html, "position"))
         return super()._assemble()
 
 
@@ -336,37 +238,31 @@ def explorer(weights):
 
     weights: as for `explore`.
     """
-    controls = {
-        "codebook": control(widgets.ToggleButtons, "codebook", options=list(CODEBOOKS)),
-        "block_size": control(widgets.SelectionSlider, "block size", options=BLOCK_SIZES, value=64),
-        "double_quant": widgets.Checkbox(
-            value=False, description="double quantization", indent=False
-        ),
-        "outlier": control(
-            widgets.FloatSlider, "the dragged weight", value=6.0, max=LARGEST, readout_format=".1f"
-        ),
-    }
-    controls["codebook"].style.button_width = "5em"
-    first = {name: control.value for name, control in controls.items()}
+    codebook = control(widgets.ToggleButtons, "codebook", options=list(CODEBOOKS))
+    codebook.style.button_width = "5em"
+    size = {"value": 6.0, "max": LARGEST, "readout_format": ".1f"}
     return _Draggable(
-        controls,
-        lambda **settings: face(explore(weights, **settings)),
+        {
+            "codebook": codebook,
+            "block_size": control(
+                widgets.SelectionSlider, "block size", options=BLOCK_SIZES, value=64
+            ),
+            "double_quant": widgets.Checkbox(description="double quantization", indent=False),
+            "outlier": control(widgets.FloatSlider, "the dragged weight", **size),
+        },
+        lambda **settings: render(explore(weights, **settings)),
         title="Drag one weight and watch its block",
-        static=still(explore(weights, **first)),
+        static=snapshot(explore(weights)),
         height=HEIGHT + 140,
     )
 
 
-def still(found):
+def snapshot(found):
     """Return an `Exploration` as a picture."""
-    title = (
-        f"One weight of {found.outlier:g} typical sizes: its {found.block_size - 1} "
-        f"neighbours err by {found.block_error:.0%}"
-    )
-    said = "; ".join(
-        f"{name} {html.number(number)} {unit}".strip() for name, number, unit in facts(found)
-    )
-    return draw(found, "this weight").picture(title, f"{title}. {said}.")
+    title = f"One weight of {found.outlier:g} typical sizes: its {found.block_size - 1} "
+    title += f"neighbours err by {found.block_error:.0%}"
+    said = (f"{name} {html.number(number)} {unit}".strip() for name, number, unit in facts(found))
+    return draw(found, "this weight").picture(title, f"{title}. {'; '.join(said)}.")
 
 
 EXPLORERS = {"08_four_bits/explorer": RUN}

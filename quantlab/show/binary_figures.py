@@ -1,13 +1,12 @@
 """Notebooks 01 and 02: numbers in base two, worked out one pencil step at a time.
 
-`division_face` and `doubling_face` turn a number and a step into HTML; `division_explorer` and
+`render_division` and `render_doubling` turn a number and a step into HTML; `division_explorer` and
 `doubling_explorer` wire them to controls. The pictures are for readers without a kernel. Every
 digit comes from `quantlab.binary`.
 """
 
 import math
 from fractions import Fraction
-from functools import partial
 
 import ipywidgets as widgets
 
@@ -17,14 +16,14 @@ from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
 from quantlab.show.explorer import Explorer, Stepper
 
 ROW = 26  # CSS pixels of one line of a worked calculation
-ONE, ZERO = style.LINE, style.PALE  # the ground of a digit 1 and of a digit 0
+NARROW = {"description_width": "5em"}
 LARGEST = 65535  # the division explorer's largest number: 16 digits
 DOUBLINGS = 24  # what the doubling explorer shows: enough for 0.23 to repeat
 
 # ------------------------------------------------------------------------ repeated division
 
 
-def division_face(number, step):
+def render_division(number, step):
     """Return the first `step` halvings of a whole number as HTML, and the digits they gave.
 
     Steps beyond the last change nothing. Source: Knuth, The Art of Computer Programming 2, 4.4.
@@ -40,14 +39,13 @@ def division_face(number, step):
         words = f"So far {number} = {left} × {2 ** len(done)} + {so_far}. Go on with {left}."
     else:
         words = f"Nothing is left to halve. Read the remainders upwards: {number} is {digits}."
-    return _face(words, _digits("digits so far, the newest on the left", digits), _halvings(done))
+    return _face(words, "digits so far, the newest on the left", digits, _halvings(done))
 
 
 def division_explorer(number=2023):
     """Return the `Explorer` that halves a whole number, 0 to 65535, step by step."""
-    entry = widgets.BoundedIntText(
-        value=number, min=0, max=LARGEST, description="number", style=_narrow()
-    )
+    limits = {"min": 0, "max": LARGEST}
+    entry = widgets.BoundedIntText(number, **limits, description="number", style=NARROW)
     stepper = Stepper(len(binary.halve(number)) + 1)
 
     def fit(change):
@@ -58,7 +56,7 @@ def division_explorer(number=2023):
     entry.observe(fit, names="value")
     return Explorer(
         {"number": entry, "step": stepper},
-        division_face,
+        render_division,
         title="Repeated division, step by step",
         static=division_picture(number),
         height=ROW * (len(binary.halve(number)) + 4),
@@ -70,10 +68,8 @@ def division_picture(number):
     steps = binary.halve(number)
     digits = "".join(str(bit) for _, _, bit in reversed(steps))
     title = f"{number} halved {_times(len(steps))} leaves its {len(digits)} binary digits"
-    lines = [f"{n} ÷ 2 = {quotient}, remainder {bit}" for n, quotient, bit in steps]
-    alt = f"{title}: {'; '.join(lines)}. Read upwards: {digits}."
     total = f"{number} = {digits} in base two"
-    return _calculation(_halvings(steps), "upwards", total, title, alt)
+    return _calculation(title, _halvings(steps), "upwards", total, f"Read upwards: {digits}")
 
 
 def _halvings(steps):
@@ -83,33 +79,30 @@ def _halvings(steps):
 # ------------------------------------------------------------------------ repeated doubling
 
 
-def doubling_face(fraction, step):
+def render_doubling(fraction, step):
     """Return the first `step` doublings of a fraction as HTML, and what its digits are worth.
 
     fraction: 0 to below 1, taken at its word: 0.23 is 23/100. Where a rest comes back, it says so.
     """
     rows, back = _doublings(fraction, step)
     digits = "".join(row[-1] for row in rows)
-    row = _digits("digits after the point", digits, point=True)
-    return _face(_doubling_words(fraction, rows, back), row, rows)
+    words = _doubling_words(fraction, rows, back)
+    start = '<span style="font-family:monospace">0.</span>'
+    return _face(words, "digits after the point", digits, rows, start)
 
 
 def _doublings(fraction, count):
     """Rows (calculation, result, "digit", bit), and the two places of the first rest seen twice."""
     rows, seen, back = [], {}, None
-    for place, (rest, doubled, bit) in enumerate(_steps(fraction, count), 1):
+    steps = binary.double(fraction, count) if count else ()
+    for place, (rest, doubled, bit) in enumerate(steps, 1):
         if rest in seen and back is None:
             back = (seen[rest], place)
         seen.setdefault(rest, place)
         rows.append((f"{rest:.12g} × 2", f"= {doubled:.12g}", "digit", str(bit)))
+        if doubled == bit:  # nothing is left: every further digit is 0
+            break
     return rows, back
-
-
-def _steps(fraction, count):
-    """The doublings up to `count`, or fewer if nothing is left: then every further digit is 0."""
-    steps = binary.double(fraction, count) if count else []
-    last = next((i for i, step in enumerate(steps) if step[1] - step[2] == 0), len(steps))
-    return steps[: last + 1]
 
 
 def _doubling_words(fraction, rows, back):
@@ -121,36 +114,34 @@ def _doubling_words(fraction, rows, back):
         return f"Nothing is left over: the digits are {fraction}, exactly."
     words = f"So far {worth:.10g}; {missing:.2g} is missing."
     if back:
-        first, again = back
-        words += f" Step {again} starts where step {first} did: from here the digits repeat."
+        words += " Step {1} starts where step {0} did: from here the digits repeat.".format(*back)
     return words
 
 
 def doubling_explorer(fraction=0.23):
     """Return the `Explorer` that doubles a fraction, 0 to below 1, step by step."""
     entry = widgets.BoundedFloatText(
-        value=fraction, min=0, max=0.9999, step=0.01, description="fraction", style=_narrow()
+        value=fraction, min=0, max=0.9999, step=0.01, description="fraction", style=NARROW
     )
     return Explorer(
         {"fraction": entry, "step": Stepper(DOUBLINGS + 1)},
-        doubling_face,
+        render_doubling,
         title="Repeated doubling, step by step",
         static=doubling_picture(fraction),
         height=ROW * (DOUBLINGS // 2 + 4),
     )
 
 
-def doubling_picture(fraction, steps=10):
-    """Return the first doublings of a fraction as a picture, the digits to be read downwards."""
-    rows, _ = _doublings(fraction, steps)
+def doubling_picture(fraction):
+    """Return the first ten doublings of a fraction as a picture, its digits read downwards."""
+    rows, _ = _doublings(fraction, 10)
     digits = "".join(row[-1] for row in rows)
     worth = int(digits, 2) / 2 ** len(digits)
-    exact = Fraction(worth) == Fraction(str(fraction))
-    says = "equal it" if exact else "come close and do not reach it"
+    equal = Fraction(worth) == Fraction(str(fraction))
+    says = "equal it" if equal else "come close and do not reach it"
     title = f"{fraction} doubled {_times(len(rows))}: {len(rows)} digits {says}"
     total = f"0.{digits} in base two is {worth:.10g}"
-    lines = [f"{row[0]} {row[1]}, digit {row[-1]}" for row in rows]
-    return _calculation(rows, "downwards", total, title, f"{title}: {'; '.join(lines)}. {total}.")
+    return _calculation(title, rows, "downwards", total, total)
 
 
 # ------------------------------------------------------------------------ what a digit is worth
@@ -164,21 +155,20 @@ def places_picture(bits, signed=False):
     """
     bits = bits.replace(" ", "")
     whole, point, fraction = bits.partition(".")
-    if not 1 <= len(whole + fraction) <= 16 or set(whole + fraction) - set("01"):
+    digits = whole + fraction
+    if not 1 <= len(digits) <= 16 or set(digits) - set("01"):
         raise ValueError(f"bits must be 1 to 16 digits 0 or 1, got {bits!r}")
-    worths = [Fraction(2) ** (len(whole) - 1 - i) for i in range(len(whole + fraction))]
+    worths = [Fraction(2) ** (len(whole) - 1 - i) for i in range(len(digits))]
     if signed:
         worths[0] = -worths[0]
-    chosen = [w for w, digit in zip(worths, whole + fraction, strict=True) if digit == "1"]
-    total = sum(chosen, Fraction(0))
-    title = f"{bits} in base two is {_decimal(total)}"
-    marks = []
-    for i, (worth, digit) in enumerate(zip(worths, whole + fraction, strict=True)):
+    chosen = [worth for worth, digit in zip(worths, digits, strict=True) if digit == "1"]
+    total = f"{float(sum(chosen)):.17g}"  # all digits: 1/8 is 0.125
+    title = f"{bits} in base two is {_minus(total)}"
+    marks = [Text(16 + 48 * len(whole), 34, ".", "middle", size=26)] if point else []
+    for i, (worth, digit) in enumerate(zip(worths, digits, strict=True)):
         x = 8 + 48 * i + (16 if i >= len(whole) else 0)
         marks += _cell(x + 2, 4, 44, 40, digit, "sign" if signed and i == 0 else "line")
         marks += _worth(x + 24, 64, worth, digit == "1")
-    if point:
-        marks.append(Text(8 + 48 * len(whole) + 8, 34, ".", "middle", size=26))
     terms = " + ".join(map(_minus, chosen)) or "0"
     alt = f"{title}: the places with a 1 add up, {terms}."
     size = (48 * len(worths) + (16 if point else 0) + 16, 104 if fraction else 80)
@@ -233,10 +223,8 @@ def wheel_picture(bits=4):
         marks.append(Text(x0 + 180 * x, y0 + 180 * y, digits, "middle", mono=True))
     marks.append(Line(((x0, y0 + 92), (x0, y0 + 206)), "error", width=4))
     marks.append(Text(x0, y0 + 76, "the seam", "middle", "error", bold=True))
-    marks += (
-        Text(x0, y0 - 20, "+1 goes", "middle", "quiet"),
-        Text(x0, y0, "clockwise", "middle", "quiet"),
-    )
+    marks.append(Text(x0, y0 - 20, "+1 goes", "middle", "quiet"))
+    marks.append(Text(x0, y0, "clockwise", "middle", "quiet"))
     alt = f"{title}. Codes 0 to {count - 1} run clockwise; blue ones are negative."
     return Drawing(520, 418, tuple(marks), alt).picture(title, alt)
 
@@ -244,26 +232,42 @@ def wheel_picture(bits=4):
 # ------------------------------------------------------------------------ pieces
 
 
-def _face(words, digits, rows):
-    """A sentence, the digits, and the worked lines, the last of which stands out."""
+def _face(words, label, digits, rows, start=""):
+    """A sentence, the digits under their label, the worked lines; the last line stands out."""
+    grounds = {"0": style.PALE, "1": style.LINE}
+    cells = "".join(
+        '<span style="display:inline-block;min-width:22px;text-align:center;'
+        f"background:{grounds[digit]};color:{style.contrast(grounds[digit])};"
+        f'font-family:monospace;font-size:16px;border:1px solid {style.LINE}">{digit}</span>'
+        for digit in digits
+    )
     size = (410, max(ROW * len(rows), 1))
     marks = [Box(0, size[1] - ROW, size[0], ROW - 2)] if rows else []
-    said = "; ".join(" ".join(map(str, row)) for row in rows)
+    said = "; ".join(map(" ".join, rows))
     lines = Drawing(*size, (*marks, *_lines(rows)), f"The calculation, line by line. {said}")
     return (
         f'<p aria-live="polite" style="color:{html.INK};font-size:16px;min-height:1.5em;'
-        f'margin:8px 0">{html.escape(words)}</p>{digits}{lines.svg()}'
+        f'margin:8px 0">{html.escape(words)}</p>'
+        # A wrapped row of digits is no harm: they are read in order.
+        f'<p style="color:{html.INK};font-size:16px;margin:10px 0;line-height:28px">'
+        f'<span style="color:{html.QUIET}">{label}:</span> {start}'
+        f"{cells or 'none yet'}</p>{lines.svg()}"
     )
 
 
-def _calculation(rows, way, total, title, alt):
-    """Return worked lines as a picture, with an arrow along which to read their digits."""
+def _calculation(title, rows, way, total, said):
+    """Return worked lines as a picture, with an arrow along which to read their digits.
+
+    total: stands below them. said: the last that its alt text says.
+    """
     floor = ROW * len(rows)
     marks = [*_lines(rows), Text(8, floor + 16, total, bold=True)]
     if len(rows) > 1:
         ends = (8, floor - 10) if way == "downwards" else (floor - 8, 10)
         marks.append(Line(tuple((430, y) for y in ends), "line", arrow=True))
         marks += (Text(446, floor / 2 + y, t, role="quiet") for y, t in ((-10, "read"), (10, way)))
+    lines = "; ".join("{} {}, {} {}".format(*row) for row in rows)
+    alt = f"{title}: {lines}. {said}."
     return Drawing(560, floor + 32, tuple(marks), alt).picture(title, alt)
 
 
@@ -278,34 +282,11 @@ def _lines(rows):
         yield from _cell(376, y - 12, 26, 24, bit)
 
 
-def _digit(bit):
-    ground = ONE if bit == "1" else ZERO
-    return (
-        f'<span style="display:inline-block;min-width:22px;text-align:center;background:{ground};'
-        f"color:{style.contrast(ground)};font-family:monospace;font-size:16px;"
-        f'border:1px solid {style.LINE}">{bit}</span>'
-    )
-
-
-def _digits(label, digits, point=False):
-    """The digits in a row. A wrapped row is no harm: they are read in order."""
-    cells = "".join(_digit(bit) for bit in digits) or "none yet"
-    start = '<span style="font-family:monospace">0.</span>' if point else ""
-    return (
-        f'<p style="color:{html.INK};font-size:16px;margin:10px 0;line-height:28px">'
-        f'<span style="color:{html.QUIET}">{label}:</span> {start}{cells}</p>'
-    )
-
-
 def _cell(x, y, width, height, digit, color="line"):
     """Yield the marks of one binary digit: a 1 is filled with its colour."""
     fill, ink = (color, "#FFFFFF") if digit == "1" else ("pale", "ink")
     yield Box(x, y, width, height, fill, color, line=1.3)
     yield Text(x + width / 2, y + height / 2, digit, "middle", ink, mono=True)
-
-
-def _narrow():
-    return {"description_width": "5em"}
 
 
 def _times(count):
@@ -316,12 +297,7 @@ def _minus(number):
     return str(number).replace("-", "−")
 
 
-def _decimal(total):
-    """An exact sum of powers of two as a decimal: 1/8 is 0.125."""
-    return _minus(int(total) if total.denominator == 1 else float(total))
-
-
 EXPLORERS = {
-    "01_whole_numbers/division-explorer": partial(division_explorer, 2023),
-    "02_fractions/doubling-explorer": partial(doubling_explorer, 0.23),
+    "01_whole_numbers/division-explorer": division_explorer,
+    "02_fractions/doubling-explorer": doubling_explorer,
 }
