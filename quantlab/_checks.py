@@ -38,9 +38,30 @@ def one_of(name, value, allowed):
     return value
 
 
+def plain(name, value):
+    """Return a tensor of torch as an array, without its gradient; all else as it is.
+
+    bfloat16 and narrower kinds become float32, which holds all of their values. torch itself is
+    not needed: a tensor brings the methods along.
+    """
+    if not hasattr(value, "detach"):
+        return value
+    if value.device.type == "meta":
+        why = "is on torch's meta device: it has a shape, but no numbers. Load its weights first"
+    elif "strided" not in str(value.layout):
+        why = f"is a {value.layout} tensor: pass {name}.to_dense()"
+    elif getattr(value, "quant_state", None) is not None:
+        why = "holds packed codes of bitsandbytes: pass what its dequantize_4bit returns"
+    else:
+        unknown = value.is_floating_point() and value.dtype.itemsize < 4
+        unknown = unknown and str(value.dtype) != "torch.float16"  # to NumPy
+        return (value.float() if unknown else value).numpy(force=True)
+    raise TypeError(f"{name} {why}")
+
+
 def real_array(name, value):
     """Return `value` as a floating-point array; float16 and float32 keep their width."""
-    array = np.asarray(value)
+    array = np.asarray(plain(name, value))
     if array.dtype.kind not in "biuf":
         # ml_dtypes' formats (bfloat16, float8 ...) have kind "V" and a cast to float32.
         if array.dtype.kind != "V" or not np.can_cast(array.dtype, np.float32, "unsafe"):

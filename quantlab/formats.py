@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from . import _fast
-from ._checks import one_of, real_array, whole
+from ._checks import one_of, plain, real_array, whole
 from ._fast import formats as quick
 
 #: What the largest codes mean. ieee: exponent all ones is infinity (mantissa 0) or NaN; finite
@@ -138,7 +138,7 @@ class MiniFloat:
         >>> FP4_E2M1.decode([0, 1, 2, 3, 4, 5, 6, 7]).tolist()
         [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
         """
-        codes = np.asarray(codes)
+        codes = np.asarray(plain("codes", codes))
         if codes.dtype.kind not in "iu":
             raise TypeError(f"codes must be integers, got an array of {codes.dtype}")
         for code in (int(codes.min(initial=0)), int(codes.max(initial=0))):

@@ -54,14 +54,17 @@ def quantize_gptq(
     column, None for all; the scale is taken when the group's first row is reached. static_groups:
     it is taken from w as it came in; a group is then `group_size` neighbours in w in any order of
     the rows, where with act_order each row's group has to be stored. damping: the share of the mean
-    diagonal that is added to the diagonal. act_order: rows with the largest inputs first.
-    symmetric: the grid of `quantize_absmax`; False: that of `quantize_zero_point`. Rounds half to
-    even. Inputs that are always 0 get weight 0. Returns `Quantized` with axis=0.
+    diagonal, over the inputs that are not always 0, that is added to the diagonal. act_order: rows
+    with the largest inputs first. symmetric: the grid of `quantize_absmax`; False: that of
+    `quantize_zero_point`. Rounds half to even. The row of an input that is always 0 is rounded to
+    nearest: nothing is known of it. Returns `Quantized` with axis=0.
     Raises ValueError for shapes that don't fit, NaN, infinity, a Hessian that is not symmetric and
     (once damped) positive definite, bits outside 2..16 or a group size that cuts the rows unevenly.
     Source: Frantar et al. 2022, GPTQ, algorithm 1; its code for act-order and the two kinds of
-    groups. One thing differs: its code takes a scale from weights that still miss the updates of
-    the block of 128 rows that is in work, this one from weights that have had every update.
+    groups. Two things differ. Its code takes a scale from weights that still miss the updates of
+    the block of 128 rows that is in work, this one from weights that have had every update. And for
+    an input that is always 0 it sets the weights to 0 and the diagonal to 1, which the mean then
+    counts, so that codes depend on the unit of the inputs.
 
     >>> x = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # the first two inputs always agree
     >>> w = np.array([[0.4], [0.4], [1.0]])  # the step is 1: rounding would lose 0.4 twice
@@ -150,8 +153,6 @@ class _Plan:
         self.group_size = rows if group_size is None else whole("group_size", group_size, 1, rows)
         if rows % self.group_size:
             raise ValueError(f"group_size must divide the {rows} rows of w, got {group_size}")
-        dead = np.diag(hessian) == 0
-        hessian[dead, dead], self.w[dead] = 1, 0
         self.make_grid = absmax_grid if symmetric else zero_point_grid
         self.order = np.arange(rows)
         self.group, self.grids = self.order // self.group_size, []  # the group of each position
@@ -185,8 +186,11 @@ def _checked_hessian(hessian, rows):
 
 def _inverse_factor(hessian, damping):
     """Return the upper Cholesky factor U of the inverse of the damped Hessian: U^T U = H^-1."""
-    damp = positive("damping", damping, or_zero=True) * np.diag(hessian).mean()
+    dead = np.diag(hessian) == 0  # always 0 in calibration: bound to no other input
+    mean = 0 if dead.all() else np.diag(hessian)[~dead].mean()
+    damp = positive("damping", damping, or_zero=True) * mean
     hessian.flat[:: len(hessian) + 1] += damp
+    hessian[dead, dead] = damp or 1  # what stands there moves no code, but an inverse needs it
     try:
         if len(hessian) > quick.BLOCK:
             return quick.inverse_factor(hessian)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._checks import matrix, positive, real_array, same_inner
+from ._checks import matrix, plain, positive, real_array, same_inner
 from ._fast.affine import extremes, integer_matmul
 from ._fast.pieces import slices
 from .affine import Quantized, working_copy
@@ -42,6 +42,7 @@ def llm_int8_matmul(x, w, threshold=6.0):
     >>> llm_int8_matmul(x, w).round(3)
     array([[ -1.5], [498. ]], dtype=float32)
     """
+    x = plain("x", x)
     x, kind = _half("x", x), np.asarray(x).dtype
     codes, peak, sixteen = _weights(w)
     same_inner(x, codes)

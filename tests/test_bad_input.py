@@ -140,3 +140,92 @@ def test_a_hessian_that_damping_cannot_save_is_refused():
     bad = np.eye(4) + 5 * (np.ones((4, 4)) - np.eye(4))
     with pytest.raises(ValueError, match=r"not positive definite with damping=0\.01"):
         ql.quantize_gptq(W, bad)
+
+
+# Tensors of torch, which the core knows only by what they bring along.
+
+
+def takes_an_array():
+    """Every public function that takes an array, each as a function of one matrix (4, 4)."""
+    h = np.eye(4)
+    return {
+        "quantize_absmax": lambda x: ql.quantize_absmax(x, axis=0).codes,
+        "quantize_zero_point": lambda x: ql.quantize_zero_point(x, bits=4, axis=1).codes,
+        "outlier_columns": lambda x: ql.outlier_columns(x, 1.0),
+        "llm_int8_matmul x": lambda x: ql.llm_int8_matmul(x, np.ones((4, 3)), 1.0),
+        "llm_int8_matmul w": lambda x: ql.llm_int8_matmul(np.ones((3, 4)), x),
+        "hessian": ql.hessian,
+        "quantize_gptq w": lambda x: ql.quantize_gptq(x, h, bits=3).codes,
+        "quantize_gptq hessian": lambda x: ql.quantize_gptq(np.ones((4, 2)), x).codes,
+        "gptq_steps": lambda x: next(ql.gptq_steps(x, h)).codes,
+        "error_diffusion": lambda x: ql.error_diffusion(x).codes,
+        "quantize_blockwise": lambda x: ql.quantize_blockwise(x).codes,
+        "Codebook": lambda x: ql.Codebook("x", x.flatten()).values,
+        "errors.relative": lambda x: errors.relative(x, 2 * h),
+        "errors.maximum": lambda x: errors.maximum(2 * h, x),
+        "errors.snr_db": lambda x: errors.snr_db(x, 2 * h),
+        "encode": FP16.encode,
+        "round": FP16.round,
+        "bits": FP16.bits,
+        "fields": lambda x: FP16.fields(x).mantissa,
+        "spacing": FP16.spacing,
+        "method": lambda x: ql.methods.METHODS["nf4"](x).dequantize(),
+    }
+
+
+TAKES_AN_ARRAY = takes_an_array()
+NUMBERS = np.array(
+    [[1, 0.5, 0, 0.25], [0.5, 1, 0, 0], [0, 0, 1, -0.125], [0.25, 0, -0.125, 1]], np.float32
+)  # in a Hessian's shape, and each number has an equal in every kind of float
+every_function = pytest.mark.parametrize("function", TAKES_AN_ARRAY)
+
+
+@every_function
+@pytest.mark.parametrize("kind", ["float64", "float32", "float16", "bfloat16", "float8_e4m3fn"])
+def test_a_tensor_with_gradients_is_taken_as_its_numbers(function, kind):
+    torch = pytest.importorskip("torch")
+    tensor = torch.tensor(NUMBERS).to(getattr(torch, kind)).requires_grad_()
+    array = NUMBERS.astype(kind if kind in ("float64", "float16") else np.float32)
+    found, expected = (TAKES_AN_ARRAY[function](x) for x in (tensor, array))
+    assert np.array_equal(found, expected) and type(found) is type(expected)
+
+
+def test_large_tensors_are_taken_too():
+    torch = pytest.importorskip("torch")
+    tensor = torch.nn.Linear(256, 128).to(torch.bfloat16).weight
+    array = tensor.detach().float().numpy()
+    for quantize in (ql.quantize_absmax, ql.quantize_zero_point, ql.quantize_blockwise):
+        assert np.array_equal(quantize(tensor).codes, quantize(array).codes)
+
+
+def test_a_tensor_of_codes_is_decoded():
+    torch = pytest.importorskip("torch")
+    codes = torch.tensor([0x3C00, 0x4000], dtype=torch.int32)
+    assert FP16.decode(codes).tolist() == [1.0, 2.0]
+
+
+@every_function
+def test_a_tensor_on_meta_is_refused_for_it_has_no_numbers(function):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match="meta device: it has a shape, but no numbers"):
+        TAKES_AN_ARRAY[function](torch.ones(4, 4, device="meta"))
+
+
+def test_a_sparse_tensor_is_refused_with_the_way_out():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"x is a torch\.sparse_coo tensor: pass x.to_dense\(\)"):
+        ql.quantize_absmax(torch.eye(4).to_sparse())
+
+
+def test_a_tensor_of_complex_numbers_is_refused_as_an_array_is():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match="real numbers, got an array of complex64"):
+        ql.hessian(torch.ones(2, 2, dtype=torch.complex64))
+
+
+def test_packed_codes_are_not_taken_for_weights():
+    torch, bnb = pytest.importorskip("torch"), pytest.importorskip("bitsandbytes")
+    layer = bnb.nn.Linear4bit(64, 64).to("cpu")
+    assert layer.weight.dtype == torch.uint8
+    with pytest.raises(TypeError, match=r"packed codes of bitsandbytes.*dequantize_4bit"):
+        ql.quantize_absmax(layer.weight)

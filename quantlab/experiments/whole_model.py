@@ -128,12 +128,12 @@ class Recalled:
     """
 
     def __init__(self, network):
-        self.network, self.config = network, network.config
-        self.parameters = network.parameters
+        self.network, self.config, self.dtype = network, network.config, network.dtype
+        self.parameters, self.forward = network.parameters, network.forward
         self.said = {}
 
     def __call__(self, input_ids, **options):
-        tokens = tuple(input_ids.flatten().tolist()), input_ids.shape
+        tokens = tuple(input_ids.flatten().tolist()), input_ids.shape, *sorted(options.items())
         if tokens not in self.said:
             self.said[tokens] = self.network(input_ids=input_ids, **options)
         return self.said[tokens]

@@ -1,14 +1,19 @@
 """Load a model: the bundled one by name, a folder, or a hub id; 32, 16, 8 or 4 bits a weight."""
 
 import copy
+import errno
 import functools
+import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import _data
 from ..affine import Quantized
+from ..memory import weight_bytes
 from . import layers, stored
-from .machine import best_device, check_memory, has_bf16
+from .machine import best_device, check_disk, check_memory, disk_is_full, has_bf16
 from .model import Model
 from .stored import checkpoint
 
@@ -16,6 +21,8 @@ BUNDLED = "tiny-lm"
 PLAIN = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 QUANTIZED = ("int8", "nf4", "fp4")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+PART = re.compile(r"model-\d+-of-\d+\.safetensors")
+PATIENCE = 2.5  # seconds for the first answer of the hub
 
 
 def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_stored=True):
@@ -27,20 +34,21 @@ def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_st
     `BitsAndBytesConfig`. int8 and the 4-bit formats compute in bf16, on a GPU without it in fp16.
     None: as the model is stored, in 4 bits or 8, or as `Model.save` wrote it; a model that is not
     quantized in bf16, on a GPU without it in fp16. What is stored in few bits loads only so.
-    device: None for a CUDA device if there is one, else the CPU. double_quant: with nf4 and fp4,
-    quantize the scales as well. as_stored: what a 4-bit model is weighed and compared by; False
-    lets bitsandbytes repack its layers at their first use where its CPU kernel is faster
+    device: None or "auto" for a CUDA device if there is one, else the CPU. double_quant: with nf4
+    and fp4, quantize the scales as well. as_stored: what a 4-bit model is weighed and compared by;
+    False lets bitsandbytes repack its layers at their first use where its CPU kernel is faster
     (`keep_as_stored` says what that changes).
     Weights come from safetensors files alone, and no code that lies beside them is ever run.
     Returns `Model`. Raises ValueError for what is not served, ImportError without bitsandbytes,
-    MemoryError (before anything is loaded) if the weights cannot fit, ConnectionError without
-    the network, PermissionError for a gated model, FileNotFoundError for one that is not there.
+    MemoryError (before anything is loaded) if the weights cannot fit, OSError (before anything is
+    downloaded) if the disk has no room, ConnectionError without the network, PermissionError for a
+    gated model, FileNotFoundError for one that is not there.
     """
     source, local = find(name)
     device = best_device(device)
     dtype, config = _precision(quantization, device, double_quant)
-    folder = source if local else _reach_hub(source)
-    kept = checkpoint(folder)
+    local = local or _reach_hub(source)
+    kept = checkpoint(source)
     if kept is not None:
         _check_agrees(name, kept, quantization, double_quant)
         kept.check_packages(name)
@@ -48,8 +56,9 @@ def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_st
     label = kept.label if kept else _label(quantization, dtype)
     if config is not None:
         _need_bitsandbytes()
-    needed = estimate_bytes(folder, dtype, config)
-    check_memory(needed, device, f"{name} in {label}")
+    weights = weigh(source, config, local)
+    needed, others = weights.bytes(dtype, config), weights.choices(has_bf16(device))
+    check_memory(needed, device, f"{name} in {label}", others)
     model = _load(source, local, dtype, config, device, kept)
     if config is not None:
         _look_at_layers(model, label)
@@ -61,6 +70,8 @@ def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_st
 def find(name):
     """Return (folder, True) for the bundled model or a folder, (hub id, False) for a hub id.
 
+    What looks like a path is never taken for a hub id: a `Path`, more than one slash, a first
+    letter that is one of / . ~, or an owner's name that is a folder here.
     Raises ValueError for any other name, with the names that would do.
     """
     if not isinstance(name, (str, Path)):
@@ -72,35 +83,126 @@ def find(name):
         if not (folder / "config.json").exists():
             raise ValueError(f"the folder {folder} has no config.json, so it holds no model")
         return str(folder), True
-    if isinstance(name, str) and HUB_ID.fullmatch(name):
+    is_id = isinstance(name, str) and HUB_ID.fullmatch(name)
+    if is_id and not folder.exists() and not folder.parent.is_dir():
         return name, False
     raise ValueError(
-        f"unknown model {str(name)!r}: give {BUNDLED!r}, a folder that has a config.json, or a hub "
-        "id with its owner, such as 'Qwen/Qwen2.5-0.5B'"
+        f"{_absent(str(name), folder)}: give {BUNDLED!r}, a folder that has a config.json, or a "
+        "hub id with its owner, such as 'Qwen/Qwen2.5-0.5B'"
     )
+
+
+def _absent(name, folder):
+    """Say what is wrong with a name that is neither a folder nor a hub id."""
+    if name and folder.is_file():
+        return f"{name!r} is a file"
+    if not re.search(r"[/\\]|^~", name):
+        return f"unknown model {name!r}"
+    if not folder.parent.is_dir():
+        return f"there is no folder {name!r} (seen from {Path.cwd()})"
+    beside = sorted(place.name for place in folder.parent.iterdir() if place.is_dir())
+    there = ", ".join(beside[:5]) + ", ..." * (len(beside) > 5) or "no folders"
+    return f"there is no folder {name!r}; {folder.parent}, a folder here, has {there}"
+
+
+class Weights(NamedTuple):
+    """What a model's weights come to.
+
+    every: all of them. quantized: those that bitsandbytes would quantize. stored: None, or the
+    bytes of the files of a model that is stored quantized: it is loaded as it is.
+    """
+
+    every: int
+    quantized: int
+    stored: int | None = None
+
+    def bytes(self, dtype, config=None):
+        """Return the bytes of a load with everything in `dtype` but what `config` quantizes."""
+        if self.stored is not None:
+            return self.stored
+        kept = (self.every - self.quantized * (config is not None)) * dtype.itemsize
+        if config is None:
+            return kept
+        if not config.load_in_4bit:
+            return kept + self.quantized
+        return int(kept + weight_bytes(self.quantized, "nf4", 64, config.bnb_4bit_use_double_quant))
+
+    def choices(self, bf16):
+        """Return the bytes of every way to load the model, by what to pass. bf16: it is served."""
+        if self.stored is not None:
+            return {}
+        found = {"fp32": 4 * self.every, "bf16" if bf16 else "fp16": 2 * self.every}
+        kept = 2 * (self.every - self.quantized)
+        found["int8"] = kept + self.quantized
+        found["nf4"] = int(kept + weight_bytes(self.quantized, "nf4", 64))
+        found = {f"quantization={name!r}": size for name, size in found.items()}
+        doubly = int(kept + weight_bytes(self.quantized, "nf4", 64, double_quant=True))
+        return found | {"quantization='nf4', double_quant=True": doubly}
 
 
 def estimate_bytes(source, dtype, config=None):
     """Return the bytes that the weights will take, from the model's shape alone.
 
-    source: a folder or a hub id. Linear layers count as `config` stores them (4-bit blocks of
-    64 with their scales, 8-bit rows), everything else in `dtype`.
+    source: a folder or a hub id. What `config` quantizes counts as it is stored (4-bit blocks of 64
+    with their scales, 8-bit rows), everything else in `dtype`. A model that is stored quantized
+    takes what its files take.
     """
+    return weigh(source, config, Path(source).is_dir()).bytes(dtype, config)
+
+
+def weigh(source, config=None, local=True):
+    """Return the `Weights` of a folder or hub id; local: nothing may be asked of the hub."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    shape = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    options = {"trust_remote_code": False}
+    shape = AutoConfig.from_pretrained(source, local_files_only=local, **options)
+    if getattr(shape, "quantization_config", None) is not None:
+        return Weights(0, 0, sum(_weight_files(source, local).values()))
     with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(shape, trust_remote_code=False)
-    width = dtype.itemsize
-    total = sum(p.numel() for p in network.parameters()) * width
-    if config is None:
-        return total
-    per_weight = 1.0
-    if config.load_in_4bit:
-        per_weight = (4.127 if config.bnb_4bit_use_double_quant else 4.5) / 8
-    linears = sum(layer.weight.numel() for _, layer in Model(network, None).linears())
-    return int(total - linears * (width - per_weight))
+        network = AutoModelForCausalLM.from_config(shape, **options)
+    every = sum(p.numel() for p in network.parameters())
+    return Weights(every, sum(layer.weight.numel() for layer in _quantizable(network, config)))
+
+
+def _quantizable(network, config):
+    """Return the layers that transformers lets bitsandbytes quantize: by its rules, not by ours.
+
+    They leave out subclasses of Linear and experts that are one tensor, and take in Conv1D.
+    """
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+    from transformers.quantizers.base import HfQuantizer
+    from transformers.quantizers.quantizers_utils import should_convert_module
+
+    own = getattr(config, "llm_int8_skip_modules", None)
+    skipped = HfQuantizer.get_modules_to_not_convert(network, own, network._keep_in_fp32_modules)
+    return [
+        layer
+        for name, layer in network.named_modules()
+        if (type(layer) is Linear or isinstance(layer, Conv1D))
+        and should_convert_module(name, skipped)
+    ]
+
+
+def _weight_files(source, local):
+    """Return the bytes of each file of weights that a load reads, by name."""
+    from huggingface_hub import model_info, snapshot_download
+
+    if local:
+        here = Path(source).is_dir()
+        folder = source if here else snapshot_download(source, local_files_only=True)
+        sizes = {file.name: file.stat().st_size for file in Path(folder).glob("*.safetensors")}
+    else:
+        files = model_info(source, files_metadata=True).siblings
+        sizes = {file.rfilename: file.size for file in files}
+    return {name: sizes[name] for name in _read(sizes)}
+
+
+def _read(names):
+    """Return the files of weights that transformers reads: one, or its parts."""
+    one = "model.safetensors"
+    return [one] if one in names else [name for name in names if PART.fullmatch(name)]
 
 
 def _precision(quantization, device, double_quant):
@@ -192,29 +294,87 @@ def _need_bitsandbytes():
 
 
 def _reach_hub(hub_id):
-    """Download a hub model's config.json, the smallest proof that the rest can be had."""
-    from huggingface_hub import errors, hf_hub_download
+    """Make sure that a hub model can be had; return whether from this machine's cache alone.
+
+    Downloads its config.json, the smallest proof. If the hub gives no answer within `PATIENCE`
+    seconds, a model that is in the cache as a whole is taken from there.
+    """
+    from huggingface_hub import errors, hf_hub_download, model_info
 
     page = f"https://huggingface.co/{hub_id}"
     try:
+        _first_answer()
+    except Exception as error:  # of httpx, which has been renamed once, or of a name server
+        if _is_cached(hub_id):
+            return True
+        raise _unreachable(hub_id) from error
+    try:
+        info = model_info(hub_id, files_metadata=True, timeout=30)
         hf_hub_download(hub_id, "config.json")
     except errors.GatedRepoError as error:
         raise PermissionError(
             f"{hub_id} is gated: accept its licence at {page} and log in (hf auth login), or "
             f"take an open model, such as 'Qwen/Qwen2.5-0.5B', or {BUNDLED!r}"
         ) from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
-        if isinstance(error, (errors.RepositoryNotFoundError, errors.EntryNotFoundError)) and (
-            not isinstance(error, errors.LocalEntryNotFoundError)
-        ):
-            raise FileNotFoundError(
-                f"the hub has no model {hub_id!r} with a config.json (or it is private): see {page}"
-            ) from error
-        raise ConnectionError(
-            f"cannot reach the hub for {hub_id!r}, and it is not in this machine's cache. Check "
-            f"the network (and HF_HUB_OFFLINE), or use {BUNDLED!r}, which needs none."
+    except (errors.RepositoryNotFoundError, errors.RemoteEntryNotFoundError) as error:
+        raise FileNotFoundError(
+            f"the hub has no model {hub_id!r} with a config.json (or it is private): see {page}"
         ) from error
-    return hub_id
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise disk_is_full(_cache(), f"{hub_id} has no room there") from error
+        if error.errno is not None:  # of this machine: errors of the hub have no number
+            raise
+        raise _unreachable(hub_id) from error
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings}
+    absent = [name for name in _read(sizes) if not _cached_file(hub_id, name, info.sha)]
+    check_disk(sum(sizes[name] for name in absent), _cache(), hub_id)
+    return False
+
+
+def _first_answer():
+    """Ask the hub for anything, and wait `PATIENCE` seconds at most: TimeoutError after that.
+
+    In a thread, as a time limit of the request is one for each address and none for name servers.
+    """
+    from huggingface_hub import constants, get_session
+
+    pool = ThreadPoolExecutor(1)
+    try:
+        request = pool.submit(get_session().head, constants.ENDPOINT, timeout=PATIENCE)
+        request.result(PATIENCE)
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _unreachable(hub_id):
+    return ConnectionError(
+        f"cannot reach the hub for {hub_id!r}, and it is not in this machine's cache. Check "
+        f"the network (and HF_HUB_OFFLINE), or use {BUNDLED!r}, which needs none."
+    )
+
+
+def _cache():
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_CACHE
+
+
+def _cached_file(hub_id, name, revision=None):
+    """Return the path of a file in the hub's cache, or None."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(hub_id, name, revision=revision)
+    return found if isinstance(found, str) else None  # a third answer: known not to exist
+
+
+def _is_cached(hub_id):
+    """Say whether the shape and all weights of a model are in the hub's cache."""
+    index = _cached_file(hub_id, "model.safetensors.index.json")
+    parts = {"model.safetensors"}
+    if index:
+        parts = set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
+    return all(_cached_file(hub_id, name) for name in ("config.json", *parts))
 
 
 def _load(source, local, dtype, config, device, kept=None):
@@ -308,13 +468,21 @@ class _quiet:
         self.wanted = wanted
 
     def __enter__(self):
+        from huggingface_hub import utils as hub
         from transformers.utils import logging
 
-        self.logging = logging
-        self.shown = logging.is_progress_bar_enabled()
+        self.loading = logging.is_progress_bar_enabled()
+        self.downloads = not hub.are_progress_bars_disabled()
         if self.wanted:
-            logging.disable_progress_bar()
+            logging.disable_progress_bar()  # both: the one of transformers and that of the hub
 
     def __exit__(self, *error):
-        if self.wanted and self.shown:
-            self.logging.enable_progress_bar()
+        from huggingface_hub import utils as hub
+        from transformers.utils import logging
+
+        if self.wanted and self.loading:
+            logging.enable_progress_bar()
+        if self.wanted and self.downloads:
+            hub.enable_progress_bars()
+        elif self.wanted:
+            hub.disable_progress_bars()

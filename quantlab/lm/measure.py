@@ -1,10 +1,17 @@
 """What a model costs and what it still can: bytes, loss, text, facts, speed."""
 
+import inspect
 import math
 import time
 from dataclasses import dataclass
 
 from . import layers
+
+#: Bytes that the logits of the windows read at once may take, at 4 bytes each. One window is
+#: always read: 1,024 tokens of a vocabulary of 152 thousand take 622 MB.
+LOGITS_BYTES = 256e6
+#: Bytes of the logits that are turned into chances at once: there are three or four copies of them.
+CHANCES_BYTES = 64e6
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,10 @@ def text_loss(model, text, window=None, stride=None):
     Source: the sliding window of the transformers guide "Perplexity of fixed-length models".
     """
     nats, count = 0.0, 0
-    for ids, [log_chances] in _predictions([model], text, window, stride):
-        nats -= log_chances.gather(2, ids[:, :, None]).double().sum().item()
-        count += ids.numel()
+    for pieces in _predictions([model], text, window, stride):
+        for ids, [log_chances] in pieces:
+            nats -= log_chances.gather(2, ids[:, :, None]).double().sum().item()
+            count += ids.numel()
     return TextLoss(nats, count, _scored_bytes(model.tokenizer, text))
 
 
@@ -94,35 +102,60 @@ def window_divergences(model, reference, text, window=None, stride=None):
             f"model and reference need the same tokens, got {model.name} and {reference.name}"
         )
     found = []
-    for ids, (ours, theirs) in _predictions([model, reference], text, window, stride):
-        nats = (theirs.exp() * (theirs - ours)).double().sum(dim=(1, 2))
-        found += [(of_window, ids.shape[1]) for of_window in nats.tolist()]
+    for pieces in _predictions([model, reference], text, window, stride):
+        nats, scored = 0, 0
+        for ids, (ours, theirs) in pieces:
+            nats += (theirs.exp() * (theirs - ours)).double().sum(dim=(1, 2))
+            scored += ids.shape[1]
+        found += [(of_window, scored) for of_window in nats.tolist()]
     return found
 
 
 def _predictions(models, text, window, stride):
-    """Yield (tokens, log chances of each model) of the scored tokens, some windows at a time.
-
-    tokens: (windows, scored). log chances: (windows, scored, vocabulary), float32, as many as
-    models.
-    """
-    import torch
-
+    """Yield for some windows at a time the pieces that `_chances` makes of their predictions."""
     first = models[0]
     window, stride = _check_window(first, window, stride)
     tokens = _tokens(first, text)
     begin = first.tokenizer.bos_token_id
     if begin is not None:
         tokens = [begin, *tokens]
-    for batch, scored in _windows(tokens, window, stride, begin):
-        chances = []
-        for model in models:
-            ids = torch.tensor(batch, device=model.device)
-            with torch.inference_mode():
-                logits = model.network(input_ids=ids, use_cache=False).logits[:, -scored - 1 : -1]
-                _check_numbers(model, _broken(logits))
-                chances.append(torch.log_softmax(logits.float(), dim=-1).to(first.device))
-        yield torch.tensor(batch, device=first.device)[:, -scored:], chances
+    vocabulary = first.network.config.get_text_config().vocab_size
+    at_once = min(8, max(1, int(LOGITS_BYTES // (4 * window * vocabulary))))
+    for batch, scored in _windows(tokens, window, stride, begin, at_once):
+        yield _chances(models, batch, scored)
+
+
+def _chances(models, batch, scored):
+    """Yield (tokens, log chances of each model) of the last `scored` tokens, some at a time.
+
+    tokens: (windows, some). log chances: (windows, some, vocabulary), float32, as many as models.
+    """
+    import torch
+
+    device = models[0].device
+    logits = [_logits(model, batch, scored) for model in models]
+    ids = torch.tensor(batch, device=device)[:, -scored:]
+    step = max(1, int(CHANCES_BYTES // (4 * len(batch) * logits[0].shape[-1])))
+    for start in range(0, scored, step):
+        part = slice(start, start + step)
+        for model, each in zip(models, logits, strict=True):
+            _check_numbers(model, _broken(each[:, part]))
+        with torch.inference_mode():
+            chances = [torch.log_softmax(each[:, part].float(), dim=-1) for each in logits]
+        yield ids[:, part], [each.to(device) for each in chances]
+
+
+def _logits(model, batch, scored):
+    """Return the logits that predict the last `scored` tokens: (windows, scored, vocabulary)."""
+    import torch
+
+    asked = {}
+    if "logits_to_keep" in inspect.signature(model.network.forward).parameters:
+        asked["logits_to_keep"] = scored + 1  # the last one predicts what comes after the window
+    ids = torch.tensor(batch, device=model.device)
+    with torch.inference_mode():
+        logits = model.network(input_ids=ids, use_cache=False, **asked).logits
+    return logits[:, -scored - 1 : -1]
 
 
 def _broken(logits):
@@ -152,8 +185,8 @@ def _check_numbers(model, broken):
         raise FloatingPointError(f"{model.name or 'the model'} predicts NaN or infinity; {why}")
 
 
-def _windows(tokens, window, stride, begin, at_once=8):
-    """Yield (windows, scored): up to 8 windows, and how many of their last tokens are scored.
+def _windows(tokens, window, stride, begin, at_once):
+    """Yield (windows, scored): some windows, and how many of their last tokens are scored.
 
     The first window scores all of its tokens but the first, each later one `stride` new ones, the
     last one what is left. Later windows get the beginning token, if any, in front.

@@ -1,9 +1,11 @@
 """Loading: what is served, what is refused, and that the network is left alone."""
 
+import errno
 import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -129,6 +131,37 @@ def test_an_unknown_name_says_what_would_do(name):
         lm.load(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "models/my-lama",
+            "there is no folder 'models/my-lama'; models, a folder here, has my-llama, other",
+        ),
+        ("./my-llama", r"there is no folder './my-llama'; \., a folder here, has models"),
+        ("models/deep/er/one", "there is no folder 'models/deep/er/one'"),
+        ("/nowhere/my-llama", "there is no folder '/nowhere/my-llama'"),
+        ("models/my-llama/", r"has no config\.json"),
+        ("models/file.gguf", "'models/file.gguf' is a file"),
+        (Path("a/b"), "there is no folder 'a/b'"),
+    ],
+)
+def test_a_mistyped_folder_is_not_taken_for_a_hub_id(monkeypatch, tmp_path, name, message):
+    for folder in ("my-llama", "other"):
+        (tmp_path / "models" / folder).mkdir(parents=True)
+    (tmp_path / "models" / "file.gguf").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loading, "_reach_hub", lambda *args: pytest.fail("the hub was asked"))
+    with pytest.raises(ValueError, match=message):
+        lm.load(name)
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-0.5B", "a/b"])
+def test_an_owner_and_a_name_are_a_hub_id(monkeypatch, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+    assert loading.find(name) == (name, False)
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"has no config\.json"):
         lm.load(tmp_path)
@@ -151,30 +184,149 @@ def test_a_hub_id_without_network_says_to_use_the_bundled_model(monkeypatch):
         lm.load("Qwen/no-such-model-in-the-cache")
 
 
-def hub_error(kind, status):
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub with one model of two files, no network; what a test changes of it, it answers."""
+    import huggingface_hub
+
+    files = {"config.json": 700, "model.safetensors": 8_000_000}
+    siblings = [SimpleNamespace(rfilename=name, size=size) for name, size in files.items()]
+    info = SimpleNamespace(siblings=siblings, sha="a" * 40)
+    answers = SimpleNamespace(files=siblings, error=None, answer=None)
+
+    def download(*args, **kwargs):
+        if answers.error:
+            raise answers.error
+
+    monkeypatch.setattr(loading, "_first_answer", lambda: None)
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *args, **kwargs: info)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    return answers
+
+
+def hub_error(name, status):
     """Return an error as huggingface_hub raises it for a response with this status."""
     import httpx
+    from huggingface_hub import errors
 
     request = httpx.Request("GET", "https://huggingface.co/a/b")
-    return kind("refused", response=httpx.Response(status, request=request))
+    return getattr(errors, name)("refused", response=httpx.Response(status, request=request))
 
 
 @pytest.mark.parametrize(
-    ("hub_class", "status", "raised", "advice"),
+    ("error", "raised", "advice"),
     [
-        ("GatedRepoError", 403, PermissionError, "gated: accept its licence at .*open model"),
-        ("RepositoryNotFoundError", 401, FileNotFoundError, "the hub has no model 'a/b'"),
+        (("GatedRepoError", 403), PermissionError, "gated: accept its licence at .*open model"),
+        (("RepositoryNotFoundError", 401), FileNotFoundError, "the hub has no model 'a/b'"),
+        (("RemoteEntryNotFoundError", 404), FileNotFoundError, "no model 'a/b' with a config.json"),
+        (("HfHubHTTPError", 503), ConnectionError, "cannot reach the hub"),
     ],
 )
-def test_what_the_hub_refuses_says_what_to_do(monkeypatch, hub_class, status, raised, advice):
-    import huggingface_hub
-
-    def refuse(*args, **kwargs):
-        raise hub_error(getattr(huggingface_hub.errors, hub_class), status)
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+def test_what_the_hub_refuses_says_what_to_do(hub, error, raised, advice):
+    hub.error = hub_error(*error)
     with pytest.raises(raised, match=advice):
         lm.load("a/b")
+
+
+def test_a_full_disk_is_not_called_a_network_fault(hub):
+    hub.error = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match=r"the disk of .* is full.*HF_HOME") as caught:
+        lm.load("a/b")
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_cache_that_may_not_be_written_is_not_called_a_network_fault(hub):
+    hub.error = PermissionError(errno.EACCES, "Permission denied", "/cache")
+    with pytest.raises(PermissionError, match="Permission denied"):
+        lm.load("a/b")
+
+
+def test_the_disk_is_checked_before_the_weights_are_downloaded(hub, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=7_000_000))
+    monkeypatch.setattr(loading, "weigh", lambda *args: pytest.fail("it went on"))
+    with pytest.raises(OSError, match=r"is full: a/b is 8\.0 MB more; 7\.0 MB are free"):
+        lm.load("a/b")
+
+
+def test_only_files_that_a_load_reads_count(hub):
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    beside = ["consolidated.safetensors", "model.safetensors.index.json", "pytorch_model.bin"]
+    assert loading._read([*names, *beside]) == names
+    assert loading._read([*names, *beside, "model.safetensors"]) == ["model.safetensors"]
+
+
+def silent_server():
+    """Return a socket that lets others connect and never answers, and its address."""
+    server = socket.create_server(("127.0.0.1", 0))
+    return server, f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_hub_that_never_answers_is_given_up(monkeypatch):
+    server, address = silent_server()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    monkeypatch.setattr(loading, "PATIENCE", 0.2)
+    with server, pytest.raises(ConnectionError, match="cannot reach the hub for 'no/such'"):
+        lm.load("no/such")
+
+
+def test_a_name_server_that_never_answers_is_given_up(monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: over.wait(60))
+    monkeypatch.setattr(loading, "PATIENCE", 0.2)
+    try:
+        with pytest.raises(ConnectionError, match="cannot reach the hub"):
+            lm.load("no/such")
+        assert not over.is_set()
+    finally:
+        over.set()
+
+
+def test_waiting_for_the_hub_ends_within_3_seconds():
+    assert loading.PATIENCE < 3
+
+
+def cached(folder, *names):
+    """Put files of a model a/b into a cache as the hub lays it out; return its snapshot."""
+    snapshot = folder / "models--a--b" / "snapshots" / "1"
+    (folder / "models--a--b" / "refs").mkdir(parents=True)
+    (folder / "models--a--b" / "refs" / "main").write_text("1")
+    snapshot.mkdir(parents=True)
+    for name in names:
+        (snapshot / name).write_bytes((_data.path("tiny-lm") / name).read_bytes())
+    return snapshot
+
+
+def test_without_network_a_model_in_the_cache_is_loaded_from_there(monkeypatch, tmp_path):
+    cached(tmp_path, *(file.name for file in _data.path("tiny-lm").iterdir()))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    model = lm.load("a/b", "fp32", device="cpu")
+    assert model.name == "b" and model.network.num_parameters() > 3e6
+
+
+def test_without_network_half_a_model_in_the_cache_is_none(monkeypatch, tmp_path):
+    cached(tmp_path, "config.json", "tokenizer.json")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ConnectionError, match="cannot reach the hub"):
+        lm.load("a/b")
+
+
+@pytest.mark.parametrize("downloads", [True, False])
+@pytest.mark.parametrize("local", [True, False])
+def test_a_load_from_a_folder_shows_no_bar_and_downloads_keep_theirs(local, downloads):
+    from huggingface_hub import utils
+    from transformers.utils import logging
+
+    (utils.enable_progress_bars if downloads else utils.disable_progress_bars)()
+    try:
+        with loading._quiet(local):
+            assert utils.are_progress_bars_disabled() == (local or not downloads)
+            assert logging.is_progress_bar_enabled() != local
+        assert utils.are_progress_bars_disabled() != downloads
+        assert logging.is_progress_bar_enabled()
+    finally:
+        utils.enable_progress_bars()
 
 
 def test_no_bitsandbytes_says_how_to_get_it(monkeypatch):
@@ -186,8 +338,16 @@ def test_no_bitsandbytes_says_how_to_get_it(monkeypatch):
 def test_too_little_memory_is_said_before_anything_is_loaded(monkeypatch):
     monkeypatch.setattr("quantlab.lm.machine.free_bytes", lambda device: 1e6)
     monkeypatch.setattr(loading, "_load", lambda *args: pytest.fail("it was loaded"))
-    with pytest.raises(MemoryError, match=r"tiny-lm in bf16 needs about .* has 0\.0 GB free"):
+    with pytest.raises(MemoryError, match=r"tiny-lm in bf16 needs about 7\.9 MB .* has 1\.0 MB"):
         lm.load("tiny-lm", device="cpu")
+
+
+def test_too_little_memory_suggests_a_load_that_fits_by_its_estimate(monkeypatch):
+    monkeypatch.setattr("quantlab.lm.machine.free_bytes", lambda device: 5e6)
+    monkeypatch.setattr(loading, "_load", lambda *args: args)
+    with pytest.raises(MemoryError, match=r"With quantization='int8' it needs 4\.. MB and fits"):
+        lm.load("tiny-lm", "fp32", device="cpu")
+    loading.load("tiny-lm", "int8", device="cpu", as_stored=False)  # and so it does
 
 
 @pytest.mark.parametrize("quantization", ["fp32", "bf16", "int8", "nf4"])
@@ -197,6 +357,46 @@ def test_the_estimate_before_a_load_is_within_2_percent_of_the_model(quantizatio
     assert estimate == pytest.approx(
         lm.load("tiny-lm", quantization, device="cpu").memory_bytes(), rel=0.02
     )
+
+
+def other_shapes():
+    """Small models with the layers that are not plain Linear ones."""
+    from transformers import FalconConfig, GPT2Config, MixtralConfig
+
+    return {
+        "gpt2": GPT2Config(n_embd=64, n_layer=2, n_head=2, vocab_size=300, n_positions=64),
+        "falcon": FalconConfig(
+            hidden_size=64, num_hidden_layers=2, num_attention_heads=2, vocab_size=300
+        ),
+        "mixtral": MixtralConfig(
+            hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
+            num_key_value_heads=2, num_local_experts=4, vocab_size=300,
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["gpt2", "falcon", "mixtral"])
+def test_the_estimate_knows_conv1d_subclasses_and_fused_experts(tmp_path, name):
+    from transformers import AutoModelForCausalLM
+
+    made = AutoModelForCausalLM.from_config(other_shapes()[name], dtype=torch.bfloat16)
+    made.save_pretrained(tmp_path)
+    dtype, config = loading._precision("nf4", "cpu", False)
+    network = AutoModelForCausalLM.from_pretrained(
+        tmp_path, dtype=dtype, quantization_config=config, device_map={"": "cpu"}
+    )
+    states = [getattr(p, "quant_state", None) for p in network.parameters()]
+    scales = sum(state.absmax.nbytes for state in states if state is not None)
+    found = sum(p.nbytes for p in network.parameters()) + scales
+    assert loading.estimate_bytes(tmp_path, dtype, config) == found
+
+
+def test_a_model_that_is_stored_quantized_is_estimated_by_its_files(four_bit, tmp_path):
+    four_bit.network.save_pretrained(tmp_path)
+    size = (tmp_path / "model.safetensors").stat().st_size
+    assert loading.estimate_bytes(tmp_path, torch.bfloat16) == size
+    assert size == pytest.approx(four_bit.memory_bytes(), rel=0.02)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is there")

@@ -7,6 +7,7 @@ import torch
 
 import quantlab as ql
 from quantlab import lm
+from quantlab.lm import measure
 
 
 def test_tiny_lm_knows_at_least_240_of_the_256_facts(half):
@@ -54,6 +55,65 @@ def test_windows_give_the_loss_of_scoring_token_by_token(exact, short_text):
     text = short_text[:400]
     loss = exact.text_loss(text, window=32, stride=12)
     assert loss.nats == pytest.approx(naive_loss(exact, text, 32, 12), rel=1e-5)
+
+
+def largest(monkeypatch):
+    """Return a list that collects how many logits are turned into chances at once."""
+    found, real = [], torch.log_softmax
+
+    def watched(logits, **options):
+        found.append(logits.numel())
+        return real(logits, **options)
+
+    monkeypatch.setattr(torch, "log_softmax", watched)
+    return found
+
+
+def test_a_budget_for_logits_changes_no_loss(monkeypatch, exact, short_text):
+    small = lm.quantize(exact, "absmax", bits=4)
+    settings = short_text[:600], 64, 32
+    losses = exact.text_loss(*settings), measure.window_divergences(small, exact, *settings)
+    monkeypatch.setattr(measure, "LOGITS_BYTES", 4 * 64 * 2048 * 3)  # three windows at once
+    monkeypatch.setattr(measure, "CHANCES_BYTES", 4 * 2048 * 25)  # 8 tokens of each
+    found = largest(monkeypatch)
+    loss, divergences = (
+        exact.text_loss(*settings),
+        measure.window_divergences(small, exact, *settings),
+    )
+    assert max(found) <= 25 * 2048
+    # Products of another height may round otherwise in the last place.
+    assert loss.nats == pytest.approx(losses[0].nats, rel=1e-6) and loss.tokens == losses[0].tokens
+    assert [tokens for _, tokens in divergences] == [tokens for _, tokens in losses[1]]
+    nats = [nats for nats, _ in losses[1]]
+    assert [nats for nats, _ in divergences] == pytest.approx(nats, rel=1e-4, abs=1e-6)
+
+
+def test_a_large_vocabulary_is_read_one_window_at_a_time_and_scored_in_pieces(monkeypatch, exact):
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    shape = Qwen2Config(
+        vocab_size=152_000, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=1, num_key_value_heads=1, max_position_embeddings=1024,
+    )  # fmt: skip
+    model = lm.Model(Qwen2ForCausalLM(shape).eval(), exact.tokenizer)
+    found = largest(monkeypatch)
+    model.perplexity("The king had a garden. " * 100, window=512)
+    assert len(found) > 4 and max(found) <= measure.CHANCES_BYTES / 4
+
+
+def test_a_network_that_gives_all_logits_is_measured_too(exact, short_text):
+    class Plain(torch.nn.Module):
+        config = exact.network.config
+
+        def __init__(self):
+            super().__init__()
+            self.inner = exact.network
+
+        def forward(self, input_ids, use_cache):
+            return self.inner(input_ids=input_ids, use_cache=use_cache)
+
+    plain, text = lm.Model(Plain(), exact.tokenizer), short_text[:800]
+    assert plain.text_loss(text).nats == pytest.approx(exact.text_loss(text).nats, rel=1e-6)
 
 
 def test_more_context_lowers_the_perplexity(exact, short_text):

@@ -2,6 +2,7 @@
 
 No library with GPTQ can be a dependency of the tests: gptqmodel builds beside a GPU alone, and
 llm-compressor asks for an older transformers. Who installs one of them by hand has it compared.
+For inputs that are always 0 in calibration ours differs on purpose, and a test says how.
 """
 
 import numpy as np
@@ -64,6 +65,33 @@ def test_nearly_all_values_are_those_of_the_published_algorithm(w, inputs):
     # Equal steps, so values are equal to a rounding or a whole step apart.
     steps = np.rint((ours.dequantize() - theirs) / ours.scale)
     assert np.mean(steps != 0) < 0.01
+
+
+def test_with_dead_inputs_only_their_rows_differ_from_the_published_algorithm(w, inputs):
+    # Its code sets the weights of an input that is 0 in calibration to 0, and the diagonal to 1
+    # before the mean for the damping is taken. On purpose ours does neither (notebook 06, 9).
+    dead = [3, 100, 255]
+    silent = inputs.copy()
+    silent[:, dead] = 0
+    h = ql.hessian(silent)
+    ours = ql.quantize_gptq(w, h, symmetric=False)
+    theirs = peers.published_gptq(torch.from_numpy(w.T), torch.from_numpy(h).float()).numpy().T
+    assert not theirs[dead].any()
+    assert np.all(np.abs(ours.dequantize() - w)[dead] <= 0.5001 * ours.scale)
+    mine, reference = (output_error(v, w, silent) for v in (ours.dequantize(), theirs))
+    assert mine == pytest.approx(reference, rel=ALLOWED)
+
+
+def test_in_another_unit_of_the_inputs_the_published_algorithm_is_plain_rounding(w, inputs):
+    # The 1 on a dead input's diagonal outweighs the others in the mean, and so does the damping.
+    silent = 1e-3 * inputs
+    silent[:, 3] = 0
+    h = ql.hessian(silent)
+    ours = ql.quantize_gptq(w, h, symmetric=False).dequantize()
+    theirs = peers.published_gptq(torch.from_numpy(w.T), torch.from_numpy(h).float()).numpy().T
+    nearest = ql.quantize_zero_point(w, 4, axis=0).dequantize()
+    mine, reference, plain = (output_error(v, w, silent) for v in (ours, theirs, nearest))
+    assert mine < 0.7 * plain and reference > 0.9 * plain
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -51,9 +51,9 @@ def gptq_in_a_loop(w, h, bits, divide=lambda own, h: own, remove=True, damping=0
     divide: gives what a loss is divided by, from the row's own numbers in the inverse and in the
     damped `h`. bare: the damping is not a part of the diagonal's mean.
     """
-    w, top = w.copy(), 2 ** (bits - 1) - 1
+    w, top, diagonal = w.copy(), 2 ** (bits - 1) - 1, np.diag(h)
     step = np.abs(w).max(axis=0) / top
-    damped = h + damping * (1 if bare else np.diag(h).mean()) * np.eye(len(h))
+    damped = h + damping * (1 if bare else diagonal[diagonal > 0].mean()) * np.eye(len(h))
     inverse = np.linalg.inv(damped)
     codes = np.zeros(w.shape, int)
     for k in range(len(w)):
