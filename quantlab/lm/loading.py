@@ -88,6 +88,16 @@ def estimate_bytes(source, dtype, config=None):
     return int(total - linears * (width - per_weight))
 
 
+def predict_bytes(name=BUNDLED, quantization="bf16", device=None, double_quant=False):
+    """Return the bytes that the weights will take once `load`, with these arguments, is done.
+
+    Nothing but the shape of the model is read: of a hub model config.json is downloaded, no more.
+    """
+    source, local = find(name)
+    dtype, config = _precision(quantization, best_device(device), double_quant)
+    return estimate_bytes(source if local else _reach_hub(source), dtype, config)
+
+
 def _precision(quantization, device, double_quant):
     """Return the torch dtype to load in and the BitsAndBytesConfig, or None for plain weights."""
     import torch

@@ -4,6 +4,9 @@ import math
 import time
 from dataclasses import dataclass
 
+from .._checks import whole
+from .machine import wait_for
+
 
 @dataclass(frozen=True)
 class TextLoss:
@@ -260,14 +263,15 @@ def facts(model):
     return Facts(tuple(answers))
 
 
-def tokens_per_second(model, prompt="Once upon a time", new_tokens=64):
-    """Return new tokens per second of greedy generation, after one run to warm up."""
-    import torch
+def tokens_per_second(model, prompt="Once upon a time", new_tokens=64, texts=1):
+    """Return new tokens per second of greedy generation, after one run to warm up.
 
-    ids = prompts(model, [prompt])
+    texts: how many copies of the prompt are continued at once; their tokens are added up.
+    """
+    ids = prompts(model, [prompt] * whole("texts", texts, 1))
     generate(model, ids, min(8, new_tokens), exactly=True)
+    wait_for(model.device)
     start = time.perf_counter()
     generate(model, ids, new_tokens, exactly=True)
-    if model.device.type == "cuda":
-        torch.cuda.synchronize()
-    return new_tokens / (time.perf_counter() - start)
+    wait_for(model.device)
+    return texts * new_tokens / (time.perf_counter() - start)
