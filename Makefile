@@ -17,7 +17,7 @@ lab: .venv/.lab  ## open the course in JupyterLab at notebook 00; PORT=9000 for 
 test: .venv/.test  ## run every test
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test-colab: .venv/colab/.installed  ## run notebooks 00 to 08 with the versions that Colab has
+test-colab: .venv/colab/.installed  ## run the notebooks with the versions that Colab has
 	@$(subst .venv,.venv/colab,$(BIN))/python -m pytest tests/colab
 
 notebooks: .venv/.test  ## execute all notebooks in place
@@ -35,6 +35,11 @@ pdf: .venv/.site  ## print every notebook for paper, in build/pdf
 bench: .venv/.test  ## time the package beside the libraries that do the same
 	@$(BIN)/python -m pytest -o addopts="-q --benchmark-quiet" tests/benchmarks/speed
 
+# Installs nothing: a machine with a GPU has a torch of its own, in a Python that PYTHON= names.
+gpu: PYTHON := $(firstword $(wildcard $(BIN)/python $(BIN)/python.exe) $(PYTHON))
+gpu:  ## with a GPU: run what needs one, write docs/gpu.md and the outputs of notebook 10
+	@$(PYTHON) tools/gpu.py
+
 badges: .venv/.test  ## write every link to the course; URL=https://github.com/me/quantlab sets its address
 	@$(BIN)/python tools/badges.py $(if $(URL),--url "$(URL)")
 
@@ -44,7 +49,7 @@ style: .venv/.test  ## format the code and the notebooks, mend what ruff can
 .venv/colab/.installed: constraints-colab.txt tools/install_colab.py
 	@$(PYTHON) tools/install_colab.py
 
-.PHONY: test-colab badges
+.PHONY: test-colab gpu badges
 
 clean:  ## remove what the commands above made
 	@rm -rf .venv build/site build/slides build/pdf tools/web/node_modules .pytest_cache .ruff_cache .hypothesis

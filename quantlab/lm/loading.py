@@ -205,6 +205,16 @@ def _read(names):
     return [one] if one in names else [name for name in names if PART.fullmatch(name)]
 
 
+def predict_bytes(name=BUNDLED, quantization=None, device=None, double_quant=False):
+    """Return the bytes that the weights will take once `load`, with these arguments, is done.
+
+    Nothing but the shape of the model is read: of a hub model config.json is downloaded, no more.
+    """
+    source, local = find(name)
+    dtype, config = _precision(quantization, best_device(device), double_quant)
+    return weigh(source, config, local or _reach_hub(source)).bytes(dtype, config)
+
+
 def _precision(quantization, device, double_quant):
     """Return the torch dtype to load in and the BitsAndBytesConfig, or None for plain weights."""
     import torch

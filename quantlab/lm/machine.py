@@ -105,5 +105,41 @@ def disk_is_full(folder, why):
     return OSError(errno.ENOSPC, f"the disk of {folder} is full: {why}. {advice}")
 
 
+def used_bytes(device):
+    """Return the bytes that torch holds on a GPU, or that this process holds in main memory."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+def forget_peak(device):
+    """Let `peak_bytes` start anew from what is held now."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device):
+    """Return the most that torch held on a GPU at once; None for a CPU, where nothing counts it."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return None
+
+
+def wait_for(device):
+    """Wait until a GPU has done what it was asked to do: Python goes on while it works."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def _in_words(size):
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -5,7 +5,9 @@ import math
 import time
 from dataclasses import dataclass
 
+from .._checks import whole
 from . import layers
+from .machine import wait_for
 
 #: Bytes that the logits of the windows read at once may take, at 4 bytes each. One window is
 #: always read: 1,024 tokens of a vocabulary of 152 thousand take 622 MB.
@@ -319,14 +321,15 @@ def facts(model):
     return Facts(tuple(answers))
 
 
-def tokens_per_second(model, prompt="Once upon a time", new_tokens=64):
-    """Return new tokens per second of greedy generation, after one run to warm up."""
-    import torch
+def tokens_per_second(model, prompt="Once upon a time", new_tokens=64, texts=1):
+    """Return new tokens per second of greedy generation, after one run to warm up.
 
-    ids = prompts(model, [prompt])
+    texts: how many copies of the prompt are continued at once; their tokens are added up.
+    """
+    ids = prompts(model, [prompt] * whole("texts", texts, 1))
     generate(model, ids, min(8, new_tokens), exactly=True)
+    wait_for(model.device)
     start = time.perf_counter()
     generate(model, ids, new_tokens, exactly=True)
-    if model.device.type == "cuda":
-        torch.cuda.synchronize()
-    return new_tokens / (time.perf_counter() - start)
+    wait_for(model.device)
+    return texts * new_tokens / (time.perf_counter() - start)

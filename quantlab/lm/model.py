@@ -115,6 +115,6 @@ class Model:
         """Ask the 256 binary facts and return `Facts`: how many are right, and each answer."""
         return measure.facts(self)
 
-    def tokens_per_second(self, prompt="Once upon a time", new_tokens=64):
-        """Return the speed of greedy generation, one sequence at a time."""
-        return measure.tokens_per_second(self, prompt, new_tokens)
+    def tokens_per_second(self, prompt="Once upon a time", new_tokens=64, texts=1):
+        """Return the speed of greedy generation, of one text or of several at once, added up."""
+        return measure.tokens_per_second(self, prompt, new_tokens, texts)

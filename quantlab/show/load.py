@@ -6,7 +6,9 @@ What is shown is measured in `quantlab.experiments.loads`.
 from functools import cache
 
 import ipywidgets as widgets
+from IPython.display import HTML
 
+from quantlab.experiments.loads import AT_ONCE
 from quantlab.show import html, matrix
 from quantlab.show.drawing import Box, Drawing, named, piled
 from quantlab.show.explorer import Explorer, control
@@ -105,19 +107,40 @@ def explorer(measured, first):
     return Explorer(controls, shown, "The flags of a 4-bit load", static=still, height=220)
 
 
-def hub_plan(gpu=None, bf16=False):
-    """Return one line: what a hub model would be put through here, and what a GPU changes.
+def trials_table(trials):
+    """Return trials on one machine as a table with a column for each, and what it cannot say."""
+    on_gpu = trials[0].on_gpu
+    rows = [
+        _megabytes("predicted from its shape, MB", [t.predicted for t in trials]),
+        _megabytes("counted in its layers, MB", [t.counted for t in trials]),
+        _megabytes(TAKEN[on_gpu], [t.taken for t in trials]),
+        ["load, seconds", *(f"{t.seconds:.2f}" for t in trials)],
+        ["tokens per second, one text", *(f"{t.alone:,.0f}" for t in trials)],
+        [f"tokens per second, {AT_ONCE} texts at once", *(f"{t.together:,.0f}" for t in trials)],
+        ["bits per byte", *(f"{t.bits_per_byte:.3f}" for t in trials)],
+    ]
+    if on_gpu:
+        rows.insert(3, _megabytes("the most that torch held, MB", [t.peak for t in trials]))
+    header = ["", *(t.name for t in trials)]
+    note = "" if on_gpu else f'<div style="color:{html.QUIET}">{NO_ALLOCATOR}</div>'
+    return HTML(html.table(rows, header, row_names=True) + note)
 
-    gpu: the name of the GPU, or None. bf16: whether it computes in bfloat16.
-    """
-    start = "HUB_MODEL is None: nothing was downloaded. With a name, its weights are fetched, "
-    if gpu is None:
-        return (
-            f"{start}loaded in NF4 on the CPU and measured in bits per byte. On a GPU they would "
-            "lie in its own memory and compute in bfloat16, or in float16 on one without, as a T4."
-        )
-    dtype = "bfloat16" if bf16 else "float16, because this GPU does not compute in bfloat16"
-    return f"{start}loaded in NF4 on {gpu} and measured in bits per byte, computing in {dtype}."
+
+TAKEN = {True: "torch then held more, MB", False: "the process then held more, MB"}
+NO_ALLOCATOR = (
+    "Two rows of a GPU are missing: what torch's allocator holds for the model, and the most it "
+    "held at once. For a CPU torch keeps no such count. The system counts the process as a whole: "
+    "what else it did in the meantime is in the number, and memory that it had left over is not."
+)
+
+
+def _megabytes(what, sizes):
+    return [what, *(f"{size / 1e6:,.2f}" for size in sizes)]
+
+
+def side_by_side(trials):
+    """Return how each trial continued the prompt, as a table with a column for each."""
+    return HTML(html.table([[t.text for t in trials]], [t.name for t in trials]))
 
 
 EXPLORERS = {"10_load_in_4_bits/explorer": RUN}

@@ -455,3 +455,9 @@ def test_weights_come_from_safetensors_and_never_with_code(monkeypatch):
         lm.load("tiny-lm", "bf16", device="cpu")
     assert seen.options["use_safetensors"] and not seen.options["trust_remote_code"]
     assert seen.options["local_files_only"]
+
+
+@pytest.mark.parametrize("quantization", ["fp32", "bf16", "int8", "nf4"])
+def test_the_bytes_are_predicted_from_the_shape_within_2_percent(quantization):
+    loaded = lm.load("tiny-lm", quantization, "cpu").memory_bytes()
+    assert loading.predict_bytes("tiny-lm", quantization, "cpu") == pytest.approx(loaded, rel=0.02)

@@ -7,7 +7,7 @@ import torch
 
 import quantlab as ql
 from quantlab import lm
-from quantlab.lm import measure
+from quantlab.lm import machine, measure
 
 
 def test_tiny_lm_knows_at_least_240_of_the_256_facts(half):
@@ -198,6 +198,23 @@ def test_tokens_per_second_is_a_speed(exact):
     assert exact.tokens_per_second(new_tokens=8) > 0
 
 
+def test_several_texts_are_continued_at_once_and_their_tokens_added_up(exact, monkeypatch):
+    seconds = iter([1.0, 3.0])
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(seconds))
+    seen = []
+    monkeypatch.setattr(
+        measure, "generate", lambda model, ids, *rest, **more: seen.append(ids.shape)
+    )
+    assert exact.tokens_per_second("Once", new_tokens=8, texts=16) == 16 * 8 / 2
+    assert {rows for rows, _ in seen} == {16}
+
+
+@pytest.mark.parametrize("texts", [0, 1.5])
+def test_a_number_of_texts_that_is_none_is_refused(exact, texts):
+    with pytest.raises(ValueError, match="texts must be"):
+        exact.tokens_per_second(texts=texts)
+
+
 def shapes(model):
     """Return (weights of the linear layers, all other parameters)."""
     linear = sum(layer.in_features * layer.out_features for _, layer in model.linears())
@@ -268,3 +285,14 @@ def test_a_loss_that_overflows_in_fp16_is_said(overflowing, short_text):
 def test_a_text_that_overflows_in_fp16_is_said(overflowing):
     with pytest.raises(FloatingPointError, match="tiny-lm predicts NaN or infinity; fp16 ends"):
         overflowing.generate_text("Once upon a time", max_new_tokens=3)
+
+
+def test_what_this_process_holds_grows_with_what_it_keeps():
+    before = machine.used_bytes("cpu")
+    kept = torch.ones(8_000_000)  # 32 MB; the rest of the process moves by less than half of it
+    assert machine.used_bytes("cpu") - before > kept.nbytes / 2
+
+
+def test_a_cpu_has_no_peak_to_tell():
+    machine.forget_peak("cpu")
+    assert machine.peak_bytes("cpu") is None

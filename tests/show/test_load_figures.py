@@ -120,15 +120,56 @@ def test_the_explorer_has_a_picture_for_readers_without_a_kernel(explorer):
     assert "NF4" in explorer.static.alt and "BF16" in explorer.static.alt
 
 
-@pytest.mark.parametrize(
-    ("gpu", "bf16", "words"),
-    [
-        (None, True, "on the CPU and measured in bits per byte. On a GPU they would"),
-        ("Tesla T4", False, "T4 and measured in bits per byte, computing in float16, because"),
-        ("H200", True, "on H200 and measured in bits per byte, computing in bfloat16."),
-    ],
-)
-def test_the_plan_is_one_line_that_names_the_hardware(gpu, bf16, words):
-    plan = load.hub_plan(gpu, bf16)
-    assert words in plan and "nothing was downloaded" in plan
-    assert "\n" not in plan
+def tried(on_gpu, name="tiny-lm, nf4", peak=None):
+    return loads.Trial(
+        name,
+        on_gpu,
+        2_970_112,
+        2_970_112,
+        3_000_000,
+        peak,
+        0.5,
+        60.0,
+        640.0,
+        1.61,
+        "Once there was",
+    )
+
+
+def test_the_table_of_trials_says_on_a_cpu_what_is_missing_and_why():
+    shown = load.trials_table([tried(False), tried(False)]).data
+    assert "the process then held more, MB" in shown and "3.00" in shown
+    assert "missing" in shown and "For a CPU torch keeps no such count" in shown
+    assert "the most that torch held" not in shown
+
+
+def test_the_table_of_trials_has_the_allocator_and_its_peak_on_a_gpu():
+    shown = load.trials_table([tried(True, peak=9_000_000)]).data
+    assert "torch then held more, MB" in shown and "the most that torch held, MB" in shown
+    assert "9.00" in shown and "missing" not in shown
+
+
+def test_the_texts_stand_side_by_side_under_their_loads():
+    shown = load.side_by_side([tried(False, "tiny-lm, bf16"), tried(False)]).data
+    assert shown.index("tiny-lm, bf16") < shown.index("tiny-lm, nf4") < shown.index("Once there")
+    assert shown.count("Once there was") == 2 and shown.count("<tr>") == 2
+
+
+@pytest.fixture(scope="module")
+def trial():
+    return loads.trial(
+        "tiny-lm", "nf4", "Once upon a time", "A king and a queen.", "cpu", new_tokens=2
+    )
+
+
+def test_a_trial_predicts_from_the_shape_what_the_layers_then_hold(trial):
+    assert trial.predicted == trial.counted == 2_970_112
+
+
+def test_a_trial_on_a_cpu_claims_no_peak(trial):
+    assert not trial.on_gpu and trial.peak is None
+
+
+def test_a_trial_keeps_what_the_model_wrote_and_not_the_model(trial):
+    assert trial.text.startswith("Once upon a time") and trial.name == "tiny-lm, nf4"
+    assert {type(value) for value in vars(trial).values()} <= {str, bool, int, float, type(None)}
