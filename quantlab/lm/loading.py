@@ -38,11 +38,13 @@ def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_st
     and fp4, quantize the scales as well. as_stored: what a 4-bit model is weighed and compared by;
     False lets bitsandbytes repack its layers at their first use where its CPU kernel is faster
     (`keep_as_stored` says what that changes).
+    What a load in few bits leaves in 16 is in `Model.left_out()`; a warning names it if that is
+    more than a tenth of the body, as with fused experts.
     Weights come from safetensors files alone, and no code that lies beside them is ever run.
-    Returns `Model`. Raises ValueError for what is not served, ImportError without bitsandbytes,
-    MemoryError (before anything is loaded) if the weights cannot fit, OSError (before anything is
-    downloaded) if the disk has no room, ConnectionError without the network, PermissionError for a
-    gated model, FileNotFoundError for one that is not there.
+    Returns `Model`. Raises ValueError for what is not served or stays in 16 bits altogether,
+    ImportError without bitsandbytes, MemoryError (before anything is loaded) if the weights cannot
+    fit, OSError (before anything is downloaded) if the disk has no room, ConnectionError without
+    the network, PermissionError for a gated model, FileNotFoundError for one that is not there.
     """
     source, local = find(name)
     device = best_device(device)

@@ -1,4 +1,4 @@
-"""Quantize every linear layer of a model by a method of the core."""
+"""Quantize every matrix in the body of a model by a method of the core."""
 
 import copy
 import dataclasses
@@ -14,7 +14,7 @@ from .calibration import calibration_windows, flow
 
 
 def quantize(model, method="gptq", calibration=None, progress=None, **settings):
-    """Return a new model whose linear layers are quantized; `model` stays as it is.
+    """Return a new model whose large matrices are quantized; `model` stays as it is.
 
     method: a name in `ql.methods.METHODS`, or "rtn" (round to nearest) for "absmax". settings: the
     method's own, by name; its row in the table says which, and their defaults, as in
@@ -24,10 +24,13 @@ def quantize(model, method="gptq", calibration=None, progress=None, **settings):
     the course's own data/texts/calibration.txt). progress: None for a bar on a terminal and nothing
     elsewhere; or a function called with (layers done, layers in all, name of the layer) after each
     layer.
-    Embeddings, norms and the output head keep their 16 bits. The new model computes with the
-    dequantized weights; its `memory_bytes` and `bits_per_weight` count codes and scales.
+    Linear layers of any class, GPT-2's Conv1D and each expert of a mixture are quantized, each with
+    scales of its own. Embeddings, norms and the output head keep their 16 bits; what of the body
+    does is in `Model.left_out()`, and a warning names it if it is more than a tenth. The new model
+    computes with the dequantized weights; `memory_bytes` and `bits_per_weight` count codes and
+    scales. An expert that no calibration token came to is rounded to nearest, with a warning.
     Raises ValueError for a setting that the method has not, for what is not served and for a model
-    that is quantized already.
+    that is quantized already or has nothing to quantize.
     Source of the order of gptq: Frantar et al. 2023, GPTQ, section 4, "Additional details".
     """
     _check_source(model)
