@@ -213,8 +213,13 @@ def predict_bytes(name=BUNDLED, quantization=None, device=None, double_quant=Fal
     Nothing but the shape of the model is read: of a hub model config.json is downloaded, no more.
     """
     source, local = find(name)
-    dtype, config = _precision(quantization, best_device(device), double_quant)
-    return weigh(source, config, local or _reach_hub(source)).bytes(dtype, config)
+    device = best_device(device)
+    dtype, config = _precision(quantization, device, double_quant)
+    local = local or _reach_hub(source)
+    kept = checkpoint(source)
+    if kept is not None:
+        dtype, config = _stored_precision(kept, device)
+    return weigh(source, config, local).bytes(dtype, config)
 
 
 def _precision(quantization, device, double_quant):
