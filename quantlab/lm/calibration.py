@@ -11,8 +11,10 @@ from .. import _data
 from ..gptq import hessian
 from .measure import encode
 
-#: Tokens that flow through the model at once. More are taken in pieces, block by block.
+#: Up to so many tokens flow through the model at once. More are taken in pieces, block by block.
 AT_ONCE = 8192
+#: Tokens in a piece: few, so that what a block holds of them is little beside the model.
+PIECE = 2048
 
 
 def calibration_windows(model, calibration=None):
@@ -83,8 +85,9 @@ class _Run:
     def __init__(self, network, matrices, windows, finish):
         self.network, self.finish = network.base_model, finish
         self.left = {matrix.name: matrix for matrix in matrices}
-        self.pieces = windows.split(max(1, AT_ONCE // windows.shape[1]))
-        self.at_once = len(self.pieces) == 1
+        self.at_once = windows.numel() <= AT_ONCE
+        rows = len(windows) if self.at_once else max(1, PIECE // windows.shape[1])
+        self.pieces = windows.split(rows)
         self.blocks = [] if self.at_once else _blocks(network)
         self.block, self.piece = 0, 0
         self.outputs = [None] * len(self.pieces)  # what the last finished block gave for each

@@ -185,29 +185,42 @@ def test_an_expert_that_saw_no_token_is_rounded_to_nearest_and_that_is_said(rand
         assert np.array_equal(*codes)
 
 
+@pytest.fixture
+def in_pieces(monkeypatch):
+    """Return a function after whose call calibration takes 300 tokens at a time."""
+
+    def begin():
+        monkeypatch.setattr(calibration, "AT_ONCE", 300)
+        monkeypatch.setattr(calibration, "PIECE", 300)
+
+    return begin
+
+
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gemma3_text", "mixtral", "gpt_oss"])
 def test_calibration_in_pieces_gives_the_codes_of_calibration_at_once(
-    random_model, text, name, monkeypatch
+    random_model, text, name, in_pieces
 ):
     model = random_model(name)
     whole = lm.quantize(model, "gptq", calibration=text[:4000])
-    monkeypatch.setattr(calibration, "AT_ONCE", 300)
+    in_pieces()
     pieces = lm.quantize(model, "gptq", calibration=text[:4000])
     assert list(pieces.stored) == list(whole.stored)
     same = [np.mean(pieces.stored[n].codes == whole.stored[n].codes) for n in whole.stored]
     assert np.mean(same) > 0.99
 
 
-def test_in_pieces_no_more_tokens_flow_at_once_than_are_allowed(random_model, text, monkeypatch):
-    monkeypatch.setattr(calibration, "AT_ONCE", 300)
+def test_in_pieces_no_more_tokens_flow_at_once_than_are_allowed(
+    random_model, text, in_pieces, monkeypatch
+):
+    in_pieces()
     seen = []
     monkeypatch.setattr(calibration, "hessian", lambda x: seen.append(len(x)) or ql.hessian(x))
     lm.quantize(random_model("llama"), "gptq", calibration=text[:4000])
     assert max(seen) <= 300 and len(seen) > 8 * 4  # 2 blocks of 4 inputs, each in pieces
 
 
-def test_after_calibration_in_pieces_no_block_is_changed(random_model, text, monkeypatch):
-    monkeypatch.setattr(calibration, "AT_ONCE", 300)
+def test_after_calibration_in_pieces_no_block_is_changed(random_model, text, in_pieces):
+    in_pieces()
     small = lm.quantize(random_model("llama"), "gptq", calibration=text[:4000])
     modules = list(small.network.modules())
     assert not any("forward" in vars(module) or module._forward_pre_hooks for module in modules)
