@@ -40,13 +40,13 @@ function dragging(place, move) {
     offset = at.left + at.width / 2 - event.clientX;
     place.setPointerCapture(event.pointerId);
     event.preventDefault(); // no text is selected on the way
+    move({}); // where the last drag ended counts as a move again
   });
   place.addEventListener("pointermove", (event) => {
     const handle = offset === null ? null : place.querySelector("[data-drag]");
     if (handle) move({ [handle.dataset.drag]: positionAt(handle, event.clientX + offset) });
   });
-  const drop = () => { offset = null; move({}); };
-  for (const end of ["pointerup", "pointercancel"]) place.addEventListener(end, drop);
+  for (const end of ["pointerup", "pointercancel"]) place.addEventListener(end, () => { offset = null; });
 }
 
 function render({ model, el }) {
