@@ -246,7 +246,7 @@ def _face(words, label, digits, rows, start=""):
     said = "; ".join(map(" ".join, rows))
     lines = Drawing(*size, (*marks, *_lines(rows)), f"The calculation, line by line. {said}")
     return (
-        f'<p aria-live="polite" style="color:{html.INK};font-size:16px;min-height:1.5em;'
+        f'<p data-said style="color:{html.INK};font-size:16px;min-height:1.5em;'
         f'margin:8px 0">{html.escape(words)}</p>'
         # A wrapped row of digits is no harm: they are read in order.
         f'<p style="color:{html.INK};font-size:16px;margin:10px 0;line-height:28px">'

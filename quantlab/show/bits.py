@@ -8,10 +8,8 @@ one of them moves the page.
 import dataclasses
 import json
 import math
-import re
-from functools import cache, partial
+from functools import partial
 from html import escape
-from importlib.resources import files
 
 import anywidget
 import traitlets
@@ -21,8 +19,6 @@ from quantlab import formats
 from quantlab.experiments import codes
 from quantlab.experiments.codes import Integer
 from quantlab.show import explorer, style
-
-_STATIC = files("quantlab.show") / "static"
 
 #: What the explorer offers unless told otherwise; int4 and int8 are what weights are stored in.
 FORMATS = (*formats.ALL.values(), Integer(4), Integer(8), Integer(16), Integer(32))
@@ -124,20 +120,12 @@ def bit_explorer(value=20.23, format="FP16", formats=FORMATS):
     return BitStrip(value, format, formats)
 
 
-@cache
 def _module():
-    """Join arithmetic and page into the one module that anywidget takes, by dropping the import."""
-    model = (_STATIC / "minifloat.js").read_text(encoding="utf-8")
-    page = (_STATIC / "bits.js").read_text(encoding="utf-8")
-    page, dropped = re.subn(r'import \{[^}]*\} from "\./minifloat\.js";\n', "", page)
-    if dropped != 1:
-        raise RuntimeError(f"bits.js must import minifloat.js once, found {dropped} imports")
-    return f"{model}\n{page}"
+    return explorer.script("keys.js", "minifloat.js", "bits.js")
 
 
-@cache
 def _style():
-    return (_STATIC / "bits.css").read_text(encoding="utf-8")
+    return explorer.script("bits.css")
 
 
 BitStrip._esm = _module()
@@ -238,8 +226,8 @@ def _head(name, digits):
     colour, _ = _COLOURS[name]
     label = name if len(digits) < 3 else f"{name} · {len(digits)}"
     return (
-        f'<th colspan="{len(digits)}" style="text-align:left;font-weight:400;padding:0 4px;'
-        f'border-bottom:4px solid {colour}">{label}</th>'
+        f'<th scope="colgroup" colspan="{len(digits)}" style="text-align:left;font-weight:400;'
+        f'padding:0 4px;border-bottom:4px solid {colour}">{label}</th>'
     )
 
 

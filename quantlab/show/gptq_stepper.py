@@ -212,14 +212,12 @@ def snapshot(number=2, example="correlated inputs", bits=3, damping=0.01):
 def explorer():
     """Return the explorer that goes through an example of `EXAMPLES` step by step."""
     example = control(widgets.Dropdown, "example", options=list(EXAMPLES))
-    stepper = Stepper(len(W))
-    stepper.slider.readout = False  # it counts from 0, and the drawing says which step it is
+    stepper = Stepper(len(W), first=1)  # "step 1 of 6", as the drawing says
 
     def fit(change):
         # Before the explorer draws: an example with fewer rows has fewer steps.
         stepper.value = 0
-        last = len(EXAMPLES[change["new"]][1]) - 1
-        stepper.slider.max = stepper.play.max = last
+        stepper.slider.max = stepper.play.max = len(EXAMPLES[change["new"]][1])
 
     example.observe(fit, names="value")
     dampings = [(f"{d:g}", d) for d in DAMPINGS]

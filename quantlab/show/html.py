@@ -49,12 +49,13 @@ def span(text, color=None, bold=False):
 
 
 def facts(pairs):
-    """Return pairs (name, text) in a line that wraps between them."""
-    inside = "".join(
+    """Return pairs (name, text) in a line that wraps between them: an explorer's answer."""
+    inside = " ".join(
         f'<span style="white-space:nowrap">{span(name, QUIET)} {span(text, bold=True)}</span>'
         for name, text in pairs
     )
-    return f'<div style="display:flex;flex-wrap:wrap;gap:2px 24px;margin:8px 0">{inside}</div>'
+    look = "display:flex;flex-wrap:wrap;gap:2px 24px;margin:8px 0"
+    return f'<div data-said style="{look}">{inside}</div>'
 
 
 def table(rows, header=(), caption="", row_names=False, widths=(), quiet=()):
@@ -72,7 +73,8 @@ def table(rows, header=(), caption="", row_names=False, widths=(), quiet=()):
     if caption:
         parts.append(f'<caption style="text-align:left;color:{INK};">{escape(caption)}</caption>')
     if header:
-        cells = map(_cell, ['th scope="col"'] * len(header), header, kinds, widths)
+        tags = ['th scope="col"' if title else "td" for title in header]
+        cells = map(_cell, tags, header, kinds, widths)
         parts.append(f"<thead><tr>{''.join(cells)}</tr></thead>")
     first = ['th scope="row"'] if row_names else []
     parts.append("<tbody>")

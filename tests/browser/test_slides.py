@@ -111,7 +111,7 @@ def test_on_a_phone_a_deck_is_a_page_that_fits(stem, show):
     assert page.evaluate("document.documentElement.scrollHeight") > 5 * PHONE["height"]
 
 
-def test_slides_have_no_serious_fault_of_accessibility(show):
+def test_slides_have_no_fault_of_accessibility(show):
     page = show("04_absmax_and_zero_point")
     for cell in ("product-text", "ruler", "published-table", "explorer", "exercises"):
         go_to(page, cell)

@@ -40,10 +40,18 @@ def alive(page, number=0):
     return live
 
 
+def all_alive(page):
+    """Open every answer of the page, and mount every explorer that it has."""
+    for number in range(page.locator(".explorer[data-live]").count()):
+        alive(page, number)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_and_has_no_serious_fault_of_accessibility(name, visit):
+def test_a_page_fits_and_has_no_fault_of_accessibility(name, visit):
     page = visit(name)
     assert too_wide(page) == []
+    all_alive(page)
     assert faults(page) == []
     page.set_viewport_size(PHONE)
     assert too_wide(page) == []
@@ -51,11 +59,9 @@ def test_a_page_fits_and_has_no_serious_fault_of_accessibility(name, visit):
 
 
 @pytest.mark.parametrize("name", ["index", "explorers", stems()[-1]])
-def test_the_dark_pages_have_no_serious_fault_of_accessibility(name, visit):
+def test_the_dark_pages_have_no_fault_of_accessibility(name, visit):
     page = visit(name, color_scheme="dark")
-    if name == "explorers":
-        for number in range(page.locator(".explorer[data-live]").count()):
-            alive(page, number)
+    all_alive(page)
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert faults(page) == []
 
@@ -169,6 +175,15 @@ def test_search_finds_a_word_and_leads_to_its_section(visit):
     assert 0 <= heading.bounding_box()["y"] < WIDE["height"]
 
 
+def test_search_says_how_many_there_are_and_how_many_it_shows(visit):
+    page = visit("index")
+    page.click("#search")
+    page.keyboard.type("bits")
+    page.get_by_text("sections found, the first 12 are shown").wait_for()
+    found = int(page.locator(".search [role=status]").inner_text().split()[0])
+    assert found > page.locator(".search li").count() == 12
+
+
 def test_search_says_when_there_is_nothing(visit):
     page = visit("index")
     page.click("#search")
@@ -191,6 +206,15 @@ def test_an_explorer_answers_as_python_does(visit):
         [shown, expected],
     )
     assert same
+
+
+def test_a_new_answer_is_read_out_and_the_first_is_not(visit):
+    live = alive(visit("06_gptq"))
+    spoken = live.locator("[aria-live=polite]")
+    live.page.wait_for_timeout(600)  # the first answer would have been read out by now
+    assert spoken.text_content() == "" and live.locator("output").last.inner_text() == "1"
+    live.get_by_role("button", name="Next step").click()
+    spoken.get_by_text("Step 2 of 6: row 2 is rounded.").wait_for(state="attached")
 
 
 def test_steps_go_on_and_back_and_stop_at_the_ends(visit):

@@ -190,10 +190,10 @@ def test_a_shorter_example_has_fewer_steps_and_starts_again():
     stepper = explorer.controls["step"]
     explorer.set(step=5)
     explorer.set(example="the article's X and W")
-    assert (stepper.value, stepper.slider.max, stepper.play.max) == (0, 3, 3)
+    assert (stepper.value, stepper.slider.max, stepper.play.max) == (0, 4, 4)
     assert "Step 1 of 4" in explorer.html.value
     explorer.set(example="equal inputs")
-    assert (stepper.value, stepper.slider.max, stepper.play.max) == (0, 5, 5)
+    assert (stepper.value, stepper.slider.max, stepper.play.max) == (0, 6, 6)
     assert "Step 1 of 6" in explorer.html.value
 
 

@@ -1,7 +1,7 @@
 // The face of the bit explorer: what a person sees and touches. All arithmetic is in minifloat.js.
 //
-// There is no build step: bits.py puts minifloat.js in front of this file and drops the import, so
-// that both reach the page as the one module that anywidget takes.
+// There is no build step: bits.py puts the two files in front of this one and drops the imports, so
+// that all reach the page as the one module that anywidget takes.
 //
 // The page and Python share one trait, _state = {format, bits, number, ratio}: the format as data, the
 // code as 0s and 1s, and the number that was asked for, as text and as an exact ratio. Without a
@@ -10,6 +10,7 @@ import {
   decode, divide, encode, exactText, fieldDigits, fields, finite, floatFormat, integerFormat, parse,
   parseNumber, powerText, sameFormat, shortText, step, subtract, toRatio, width,
 } from "./minifloat.js";
+import { keepKeys } from "./keys.js";
 
 const MINUS = "\u2212";
 const pretty = (text) => text.replace(/^-/, MINUS).replace(/^(.?)infinity$/, "$1∞");
@@ -712,10 +713,9 @@ function render({ model, el }) {
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(() => table.show(state));
   };
-  // Lumino, below JupyterLab, would take arrow keys and digits for notebook commands.
-  const root = make("div.ql-bits", {
-    role: "region", "aria-label": "bit explorer", "data-lm-suppress-shortcuts": "true",
-  }, ...parts.map((piece) => piece.node));
+  const root = make("div.ql-bits", { role: "group", "aria-label": "bit explorer" },
+    ...parts.map((piece) => piece.node));
+  keepKeys(root);
   parts.at(-1).node.before(table.node);
   show("model");
   table.show(state);

@@ -37,6 +37,8 @@ window.quantlab = (() => {
   function mountFaces(box, { title, height, controls, tree, labels, faces, pieces, fixed, thinned }) {
     const positions = controls.map((control) => control.start);
     const face = make("div", { class: "live-face scroll" });
+    const said = make("div", { class: "unseen", "aria-live": "polite" });
+    let [spoken, timer] = [null, 0];
     face.style.minHeight = height;
     const shown = []; // the labels of each control, as they are now
     const show = () => {
@@ -49,13 +51,19 @@ window.quantlab = (() => {
         node = node[positions[level] + 1];
       });
       face.innerHTML = faces[node].map((place) => pieces[place]).join("");
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        const words = inWords(face);
+        if (spoken !== null && spoken !== words) said.textContent = words; // the first was not asked for
+        spoken = words;
+      }, 400);
     };
     const parts = controls.map((control, level) => {
       const move = (position) => { positions[level] = position; show(); };
       return drawers[control.kind](control.label, move);
     });
     const bar = make("div", { class: "live-controls" }, ...parts.map((part) => part.node));
-    box.append(make("p", { class: "live-title" }, title), bar, face);
+    box.append(make("p", { class: "live-title" }, title), bar, face, said);
     if (fixed.length) {
       box.append(make("p", { class: "explorer-note" },
         `On this page “${fixed.join("”, “")}” stays where it is: run the notebook to move it.`));
@@ -75,7 +83,14 @@ window.quantlab = (() => {
     show();
   }
 
-  /** What carries data-drag in a face moves the control of that name, as static/drag.js does in Jupyter. */
+  /** The answer in words, as static/explorer.js in Jupyter: what is marked so, or what drawings say. */
+  function inWords(face) {
+    const answers = [...face.querySelectorAll("[data-said]")].map((node) => node.textContent);
+    const labels = [...face.querySelectorAll("svg[role=img]")].map((node) => node.ariaLabel);
+    return (answers.length ? answers : labels).join(". ");
+  }
+
+  /** What carries data-drag in a face moves the control of that name, as static/explorer.js does in Jupyter. */
   function dragging(face, move) {
     let held = null; // {name, offset from the pointer to the middle of the handle}
     face.addEventListener("pointerdown", (event) => {

@@ -39,6 +39,7 @@ const dialog = document.querySelector(".search");
 const box = dialog.querySelector("input");
 const list = dialog.querySelector("ol");
 const said = dialog.querySelector("[role=status]");
+const SHOWN = 12;
 let search = null;
 
 function load(src) {
@@ -68,9 +69,10 @@ async function openSearch() {
 
 function show() {
   const words = box.value.trim();
-  const found = words && search ? search.search(words).slice(0, 12) : [];
-  list.replaceChildren(...found.map(entry));
-  said.textContent = words ? `${found.length || "no"} section${found.length === 1 ? "" : "s"} found` : "";
+  const found = words && search ? search.search(words) : [];
+  list.replaceChildren(...found.slice(0, SHOWN).map(entry));
+  const first = found.length > SHOWN ? `, the first ${SHOWN} are shown` : "";
+  said.textContent = words ? `${found.length || "no"} section${found.length === 1 ? "" : "s"} found${first}` : "";
 }
 
 function entry({ section, page, url, text, terms }) {
