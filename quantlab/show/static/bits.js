@@ -24,13 +24,10 @@ function make(name, attributes = {}, ...children) {
 }
 
 /** Touch the page only where the text differs: most of it stays the same when a bit changes. */
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function setAttribute(node, name, value) {
+const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const setAttribute = (node, name, value) => {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
-}
+};
 
 function setMarkup(node, markup) {
   if (node.markup !== markup) {
@@ -55,11 +52,8 @@ function makeState(format, code, text, target) {
   return { format, code, text, target, value: decode(format, code) };
 }
 
-function fromCode(format, code) {
-  const value = decode(format, code);
-  return makeState(format, code, exactText(value), value);
-}
-
+const fromCode = (format, code) => (
+  makeState(format, code, exactText(decode(format, code)), decode(format, code)));
 const fromNumber = (format, text, number) => makeState(format, encode(format, number), text, number);
 const fromModel = ({ format, bits, number, ratio }) => (
   makeState(format, BigInt(`0b${bits}`), number, parseNumber(ratio)));
@@ -595,11 +589,9 @@ function targetMark(state, below, above, middle) {
 }
 
 function lineLabel(state, below, above) {
-  const parts = [`number line: ${shown(state.value, 12)}`];
-  for (const [name, found] of [["previous", below], ["next", above]]) {
-    if (found) parts.push(`${name} value ${found.label}, gap ${shortText(found.gap, 6).text}`);
-  }
-  return escaped(parts.join("; "));
+  const sides = [["previous", below], ["next", above]].filter(([, found]) => found)
+    .map(([name, { label, gap }]) => `${name} value ${label}, gap ${shortText(gap, 6).text}`);
+  return escaped([`number line: ${shown(state.value, 12)}`, ...sides].join("; "));
 }
 
 // ---------------------------------------------------------------- the other formats

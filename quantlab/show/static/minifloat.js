@@ -11,10 +11,7 @@
 // A code is a BigInt from 0 to 2^width - 1.
 
 // ---------------------------------------------------------------- numbers
-export function finite(negative, num, den = 1n) {
-  return { kind: "finite", negative, num, den };
-}
-
+export const finite = (negative, num, den = 1n) => ({ kind: "finite", negative, num, den });
 const infinity = (negative) => ({ kind: "infinity", negative, num: 0n, den: 1n });
 const nan = (negative) => ({ kind: "nan", negative, num: 0n, den: 1n });
 
@@ -45,9 +42,7 @@ export function multiply(a, b) {
 }
 
 /** a / b, for finite numbers, b not zero. */
-export function divide(a, b) {
-  return finite(a.negative !== b.negative, a.num * b.den, a.den * b.num);
-}
+export const divide = (a, b) => finite(a.negative !== b.negative, a.num * b.den, a.den * b.num);
 
 /** A finite number as a float, good to nine places after the point: for positions and shares. */
 export const toNumber = (number) => Number((signed(number) * 1_000_000_000n) / number.den) / 1e9;
@@ -74,14 +69,11 @@ function round(num, den, mode = "nearest") {
 }
 
 // ---------------------------------------------------------------- formats
-export function width(format) {
-  return format.kind === "integer" ? format.width : 1 + format.exponent_bits + format.mantissa_bits;
-}
+export const width = (format) => (
+  format.kind === "integer" ? format.width : 1 + format.exponent_bits + format.mantissa_bits);
 
 /** The same bits mean the same numbers: the name does not count. */
-export function sameFormat(a, b) {
-  return Object.keys(a).every((key) => key === "name" || a[key] === b[key]);
-}
+export const sameFormat = (a, b) => Object.keys(a).every((key) => key === "name" || a[key] === b[key]);
 
 /** A float format with the usual bias and, where `specials` needs more bits, none of them. */
 export function floatFormat(exponentBits, mantissaBits, specials) {
@@ -96,9 +88,8 @@ export function floatFormat(exponentBits, mantissaBits, specials) {
   };
 }
 
-export function integerFormat(bits, isSigned) {
-  return { kind: "integer", name: `${isSigned ? "" : "u"}int${bits}`, width: bits, signed: isSigned };
-}
+export const integerFormat = (bits, isSigned) => (
+  { kind: "integer", name: `${isSigned ? "" : "u"}int${bits}`, width: bits, signed: isSigned });
 
 /** The largest finite magnitude of a float format, as a code. */
 function maxCode(format) {
@@ -330,9 +321,7 @@ export function exactText(number) {
   return `${number.negative ? "-" : ""}${whole}${fraction && "."}${fraction}`;
 }
 
-function specialText(number) {
-  return number.kind === "nan" ? "NaN" : `${number.negative ? "-" : ""}infinity`;
-}
+const specialText = ({ kind, negative }) => (kind === "nan" ? "NaN" : `${negative ? "-" : ""}infinity`);
 
 /** {text, exact}: the number in at most `digits` significant digits; exact says nothing was cut. */
 export function shortText(number, digits) {
@@ -359,6 +348,5 @@ function layOut(digits, power) {
 }
 
 /** 2 to a power, in characters: 2⁻¹⁴. */
-export function powerText(power) {
-  return `2${[...String(power)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit] ?? "⁻").join("")}`;
-}
+export const powerText = (power) => (
+  `2${[...String(power)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit] ?? "⁻").join("")}`);
