@@ -1,5 +1,7 @@
 """The website in Chromium, cut off from the network: pages, a phone, the dark, explorers."""
 
+import re
+
 import pytest
 from published import PHONE, WIDE, cut_off, faults, npm, served, site, stems, too_wide
 
@@ -191,6 +193,44 @@ def test_an_explorer_answers_as_python_does(visit):
         [shown, expected],
     )
     assert same
+
+
+@pytest.mark.parametrize(
+    "format, number, flip", [("FP16", "20.23", None), ("FP64", "-1/3", 0), ("int8", "-5", 7)]
+)
+def test_a_link_to_a_number_opens_the_same_number(visit, format, number, flip):
+    live = alive(visit("01_whole_numbers"), 1)
+    live.get_by_label("number format").select_option(label=format)
+    box = live.get_by_label("number", exact=True)
+    box.fill(number)
+    box.press("Enter")
+    if flip is not None:
+        live.locator(f'.ql-bit[data-index="{flip}"]').click()
+    shown = live.locator(".ql-strip").inner_text(), live.locator(".ql-error").inner_text()
+    link = live.get_by_role("link", name="Link to this number")
+    name = link.get_attribute("href").removeprefix("?")
+    live.page.goto(f"{live.page.url}?{name}")
+    again = live.page.locator(".live.bits")
+    again.wait_for()
+    found = again.locator(".ql-strip").inner_text(), again.locator(".ql-error").inner_text()
+    assert (found, again.bounding_box()["y"] < 720) == (shown, True)
+
+
+def test_a_link_to_widths_of_your_own_opens_them(visit):
+    page = visit("01_whole_numbers")
+    explorer = page.locator(".explorer[data-live]").nth(1).get_attribute("data-explorer")
+    query = f"explorer={explorer}&format=4+5+none&number=0.3&bits=0010100110"
+    page.goto(f"{page.url}?{query}")
+    strip = page.locator(".live.bits .ql-strip")
+    strip.wait_for()
+    assert re.sub(r"[^01]", "", strip.inner_text().split("5")[-1]) == "00110"
+
+
+def test_a_broken_link_to_a_number_leaves_a_live_explorer(visit):
+    page = visit("01_whole_numbers")
+    explorer = page.locator(".explorer[data-live]").nth(1).get_attribute("data-explorer")
+    page.goto(f"{page.url}?explorer={explorer}&format=x&number=%3Cb%3E&bits=012")
+    page.locator(".live.bits .ql-bit").first.click()
 
 
 def test_steps_go_on_and_back_and_stop_at_the_ends(visit):

@@ -19,19 +19,53 @@ window.quantlab = (() => {
     const box = make("div", { class: `live ${kind}` });
     place.querySelector(".still").hidden = true;
     place.append(box);
-    if (kind === "bits") mountBits(box, structuredClone(content));
+    if (kind === "bits") mountBits(box, structuredClone(content), place.dataset.explorer);
     else mountFaces(box, content);
     place.dispatchEvent(new CustomEvent("quantlab:mounted", { bubbles: true }));
   }
 
   /** The bit explorer computes by itself; a plain object stands in for the widget's model. */
-  function mountBits(box, values) {
+  function mountBits(box, values, id) {
+    const link = make("a", {}, "Link to this number");
     const model = {
       get: (name) => values[name],
-      set: (name, value) => { values[name] = value; },
+      set: (name, value) => {
+        values[name] = value;
+        link.href = `?${toQuery(id, values._state)}`;
+      },
       save_changes() {}, on() {}, off() {},
     };
     window.quantlab.bits({ model, el: box });
+    model.set("_state", values._state);
+    box.append(make("p", { class: "explorer-note bits-link" }, link));
+    if (wanted.get("explorer") === id) putNumber(box, values);
+  }
+
+  const wanted = new URLSearchParams(location.search);
+  const widths = ({ exponent_bits, mantissa_bits, specials, width, signed }) => (
+    specials ? [exponent_bits, mantissa_bits, specials] : [width, signed]);
+
+  /** What a link says of a number: the explorer, the format, what was asked for, and the bits. */
+  function toQuery(explorer, { format, number, bits }) {
+    const asked = number.length < 60 ? number : `0b${bits}`;
+    return new URLSearchParams({ explorer, format: widths(format).join(" "), number: asked, bits });
+  }
+
+  /** Show the number of the link that led here: pick and type it, as a reader would. */
+  function putNumber(box, values) {
+    const put = (control, value) => {
+      control.value = value;
+      control.dispatchEvent(new Event("change"));
+    };
+    const sizes = (wanted.get("format") ?? "").split(" ");
+    const near = values._formats.findIndex((format) => widths(format).length === sizes.length);
+    if (near >= 0) put(box.querySelector(".ql-format"), near); // the same boxes beside the menu
+    const boxes = box.querySelectorAll(".ql-widths :is(input, select)");
+    sizes.forEach((size, place) => { if (boxes[place]) put(boxes[place], size); });
+    const number = box.querySelector(".ql-number");
+    put(number, wanted.get("number") ?? "");
+    const bits = wanted.get("bits") ?? values._state.bits;
+    if (bits !== values._state.bits) put(number, `0b${bits}`); // set by hand, or by another rule of rounding
   }
 
   function mountFaces(box, { title, height, controls, tree, labels, faces, pieces, fixed, thinned }) {
@@ -203,7 +237,10 @@ window.quantlab = (() => {
         fetchData(target);
       }
     }, { rootMargin: "600px" });
-    document.querySelectorAll(".explorer[data-live]").forEach((place) => near.observe(place));
+    document.querySelectorAll(".explorer[data-live]").forEach((place) => {
+      near.observe(place);
+      if (place.dataset.explorer === wanted.get("explorer")) place.scrollIntoView();
+    });
   }
 
   function fetchData(place) {
