@@ -187,6 +187,7 @@ def test_everything_is_reached_by_tab(strip):
     assert {
         "ql-format",
         "ql-number",
+        "ql-picks",
         "ql-step",
         "ql-bit",
         "ql-pick",
@@ -734,6 +735,8 @@ WORDS += [
     ".ql-number",
     ".ql-labelled > span",
     ".ql-step",
+    ".ql-picks",
+    ".ql-more summary",
 ]
 
 

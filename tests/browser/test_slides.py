@@ -209,6 +209,15 @@ def test_a_bit_flips_on_a_slide(show):
     assert bit.get_attribute("aria-pressed") == "true"
 
 
+@pytest.mark.parametrize("name", ["FP64", "FP32", "int32"])
+def test_the_bit_explorer_stays_on_its_slide_in_every_format(show, name):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    page.locator(".present .ql-format").select_option(label=name)
+    sheet = page.locator(".present .sheet:has(.ql-bits)")
+    assert sheet.evaluate("(node) => node.scrollHeight <= node.clientHeight")
+
+
 def test_a_slider_moves_on_a_slide_and_its_keys_do_not_turn_it(show):
     page = show("04_absmax_and_zero_point")
     go_to(page, "explorer")

@@ -202,7 +202,7 @@ function numberBox(act) {
       }
       const found = landmarks(state.format);
       const options = found.map(([name], place) => `<option value="${place}">${name}</option>`).join("");
-      setMarkup(picks, `<option value="">a value…</option>${options}`);
+      setMarkup(picks, `<option value="" disabled hidden>a value…</option>${options}`);
       picks.value = String(found.findIndex(([, code]) => code === state.code)).replace("-1", "");
       for (const [direction, button] of steps) { // not disabled: that would take the focus away
         setAttribute(button, "aria-disabled", String(step(state.format, state.code, direction) === null));
