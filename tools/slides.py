@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-from web import assets, cells, explorers, lectures, notebooks
+from web import assets, cells, explorers, guide, lectures, notebooks
 
 OUT = notebooks.ROOT / "build" / "slides"
 HIDE = "hide-input"
@@ -74,6 +74,7 @@ def write_decks(out, made, names=None):
     """
     decks = {book.stem: columns(rendered[1:]) for book, rendered in made}
     for book, rendered in made:
+        guide.add_notes(decks[book.stem], book.number)
         heads = {"series": book.number, "title": book.title, "question": book.question}
         _write(out, book.stem, heads, decks[book.stem], _goals(rendered[0]))
     planned = lectures.read() if names is None else []
