@@ -38,9 +38,9 @@ function dragging(place, move) {
     if (!handle || event.button !== 0) return;
     const at = handle.getBoundingClientRect();
     offset = at.left + at.width / 2 - event.clientX;
-    place.setPointerCapture(event.pointerId);
-    event.preventDefault(); // no text is selected on the way
     move({}); // where the last drag ended counts as a move again
+    event.preventDefault(); // no text is selected on the way
+    handle.closest("svg").parentElement.setPointerCapture(event.pointerId);
   });
   place.addEventListener("pointermove", (event) => {
     const handle = offset === null ? null : place.querySelector("[data-drag]");
