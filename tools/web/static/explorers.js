@@ -98,6 +98,7 @@ window.quantlab = (() => {
       box.append(make("p", { class: "explorer-note" },
         `On this page “${thinned.join("”, “")}” takes larger steps: run the notebook for all of them.`));
     }
+    new MutationObserver(() => keepReadable(face)).observe(face, { childList: true });
     dragging(face, (name, value) => {
       const level = controls.findIndex((control) => control.name === name);
       const distance = (label) => Math.abs(Number(label) - value);
@@ -107,6 +108,11 @@ window.quantlab = (() => {
       show();
     });
     show();
+  }
+
+  /** A drawing is scrolled where it would be so small that its text of 16 px is less than 12. */
+  function keepReadable(face) {
+    for (const svg of face.querySelectorAll("svg[width]")) svg.style.minWidth = `${0.75 * svg.getAttribute("width")}px`;
   }
 
   /** What carries data-drag in a face moves the control of that name, as static/drag.js does in Jupyter. */
