@@ -194,7 +194,21 @@ window.quantlab = (() => {
       const first = button("First", () => 0);
       const back = button("Back", () => at() - 1);
       const next = button("Next", () => at() + 1);
-      slider.row.prepend(first, back, next);
+      const play = button("Play", at);
+      let playing = 0;
+      const stop = () => { clearInterval(playing); playing = 0; setPlaying(); };
+      const setPlaying = () => {
+        play.textContent = playing ? "Stop" : "Play";
+        play.setAttribute("aria-label", `${play.textContent} ${name}`);
+      };
+      const forward = () => (at() < Number(slider.input.max) && play.isConnected ? move(at() + 1) : stop());
+      play.addEventListener("click", () => {
+        if (playing) { stop(); return; }
+        if (at() === Number(slider.input.max)) move(0);
+        playing = setInterval(forward, 1000);
+        setPlaying();
+      });
+      slider.row.prepend(first, back, next, play);
       return {
         node: labelled(name, slider.row),
         show(labels, position) {
