@@ -265,11 +265,15 @@ def test_on_a_phone_a_figure_opens_at_the_size_that_it_was_drawn_for(visit):
     assert not page.locator(".large").is_visible()
 
 
+_OPEN = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+_WIDE = """() => [...document.querySelectorAll(".scroll:has(table)")]
+  .find((box) => box.scrollWidth > box.clientWidth + 100)"""
+
+
 def test_on_a_phone_the_first_column_of_a_wide_table_stays_in_sight(visit):
     page = visit("07_comparison", viewport=PHONE)
-    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    wide = "() => [...document.querySelectorAll('.scroll:has(table)')].find((box) => box.scrollWidth > box.clientWidth + 100)"
-    box = page.evaluate_handle(wide).as_element()
+    page.evaluate(_OPEN)
+    box = page.evaluate_handle(_WIDE).as_element()
     left = "(box) => box.querySelector('tbody tr').firstElementChild.getBoundingClientRect().left"
     before = box.evaluate(left)
     box.evaluate("(box) => { box.scrollLeft = 100; }")
@@ -277,7 +281,7 @@ def test_on_a_phone_the_first_column_of_a_wide_table_stays_in_sight(visit):
 
 
 # Texts of live explorers that are smaller than 12 px on the screen, drawings scaled as they are.
-_SMALL = """() => [...document.querySelectorAll(".live-face text, .live-face p, .live-face td, .live .name")]
+_SMALL = """() => [...document.querySelectorAll(".live-face :is(text, p, td), .live .name")]
   .filter((node) => {
     const svg = node.closest("svg");
     const scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
