@@ -261,6 +261,14 @@ def test_esc_lets_go_of_a_slider_and_arrows_turn_slides_again(show):
     assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") != "explorer"
 
 
+def test_space_turns_the_slide_from_a_slider(show):
+    page = show("04_absmax_and_zero_point")
+    go_to(page, "explorer")
+    page.locator(".present").get_by_role("slider", name="bits").click()
+    page.keyboard.press(" ")
+    assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") != "explorer"
+
+
 def test_a_remote_turns_slides_wherever_the_focus_is(show):
     page = show("02_fractions")
     go_to(page, "bit-explorer")
