@@ -6,7 +6,7 @@ from published import PHONE, WIDE, cut_off, faults, npm, site, stems, too_wide
 pytestmark = pytest.mark.skipif(not npm.can_run(), reason=npm.HOW_TO_GET_THEM)
 READABLE = 20  # pixels of 720: what is smaller, the last row of a lecture hall cannot read
 
-# Texts that are too small on the screen, with the scale of drawings. Powers are as small as they are.
+# Texts that are too small on the screen, drawings scaled as they are. Powers may be smaller.
 _TOO_SMALL = """() => { window.tooSmall = (root, READABLE) => {
   const words = document.createTreeWalker(root, NodeFilter.SHOW_TEXT), small = [];
   const skip = ".katex, aside, [hidden], .ql-live, .unseen, .still, option, sup";
@@ -38,7 +38,8 @@ _EVERY_SLIDE = """async (READABLE) => {
     const edge = slide.getBoundingClientRect();
     const outside = [...body.querySelectorAll("*")].filter((node) => {
       const box = node.getBoundingClientRect();
-      const hidden = box.width < 2 || node.closest("[hidden], svg, .katex, .ql-live, .live-face, .ql-formula");
+      const scrolled = "[hidden], svg, .katex, .ql-live, .live-face, .ql-formula";
+      const hidden = box.width < 2 || node.closest(scrolled);
       return !hidden && (box.right > edge.right + 1 || box.bottom > edge.bottom + 1);
     });
     const pictures = [...body.querySelectorAll(".picture img")]
@@ -73,9 +74,10 @@ _USE = """async ([cell, READABLE]) => {
     for (const text of tooSmall(place, READABLE)) faults.add(`${what}: ${text}`);
     for (const node of place.querySelectorAll("*")) {
       const box = node.getBoundingClientRect();
-      const inside = node.closest("[hidden], .live-face *, .ql-formula *, .ql-live, .unseen, option");
-      if (inside || box.width < 2) continue;
-      if (box.right > edge.right + 1 || box.bottom > edge.bottom + 1) faults.add(`${what}: ${node.className} is out`);
+      const scrolled = ".live-face *, .ql-formula *, [hidden], .ql-live, .unseen, option";
+      if (node.closest(scrolled) || box.width < 2) continue;
+      const out = box.right > edge.right + 1 || box.bottom > edge.bottom + 1;
+      if (out) faults.add(`${what}: ${node.className} is out`);
     }
   };
   const set = (control, name, value, kind) => {
@@ -83,15 +85,17 @@ _USE = """async ([cell, READABLE]) => {
     control.dispatchEvent(new Event(kind, { bubbles: true }));
   };
   await look("start");
-  const controls = place.querySelectorAll("select, input[type=range], input[type=radio], input[type=checkbox]");
+  const boxes = "[type=range], [type=radio], [type=checkbox]";
+  const controls = place.querySelectorAll(`select, input:is(${boxes})`);
   for (const control of controls) {
     if (!control.checkVisibility()) continue;
     const name = control.ariaLabel ?? control.parentElement.textContent;
     if (control.tagName === "SELECT") {
       for (let at = 0; at < control.options.length; at += 1) {
-        if (control.options[at].hidden) continue;
+        const option = control.options[at];
+        if (option.hidden || !option.value) continue;
         set(control, "selectedIndex", at, "change");
-        await look(`${name} ${control.options[at]?.textContent}`);
+        await look(`${name} ${option.textContent}`);
       }
     } else if (control.type === "range") {
       for (const end of [control.max, 0, control.max]) {
@@ -155,15 +159,15 @@ def test_an_explorer_can_be_read_and_stays_on_its_slide_while_it_is_used(stem, s
 def test_on_a_slide_a_bit_is_40_pixels_and_a_value_60(show):
     page = show("02_fractions")
     go_to(page, "bit-explorer")
-    size = "(node) => [node.getBoundingClientRect().width, parseFloat(getComputedStyle(node).fontSize) * node.currentCSSZoom]"
-    assert page.locator(".present .ql-bit").first.evaluate(size)[0] == pytest.approx(40)
-    assert page.locator(".present .ql-short").evaluate(size)[1] == pytest.approx(60)
+    assert page.locator(".present .ql-bit").first.bounding_box()["width"] == pytest.approx(40)
+    size = "(node) => parseFloat(getComputedStyle(node).fontSize) * node.currentCSSZoom"
+    assert page.locator(".present .ql-short").evaluate(size) == pytest.approx(60)
 
 
 def test_the_table_of_the_bit_explorer_comes_when_it_is_asked_for(show):
     page = show("02_fractions")
     go_to(page, "bit-explorer")
-    table = page.locator(".present .ql-table")
+    table = page.locator(".present .ql-bits > .ql-table")
     assert not table.is_visible()
     page.locator(".present").get_by_role("button", name="In every format").click()
     assert table.is_visible()
@@ -254,6 +258,14 @@ def test_esc_lets_go_of_a_slider_and_arrows_turn_slides_again(show):
     page.keyboard.press("Escape")
     assert not page.evaluate("Reveal.isOverview()")
     page.keyboard.press("ArrowRight")
+    assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") != "explorer"
+
+
+def test_space_turns_the_slide_from_a_slider(show):
+    page = show("04_absmax_and_zero_point")
+    go_to(page, "explorer")
+    page.locator(".present").get_by_role("slider", name="bits").click()
+    page.keyboard.press(" ")
     assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") != "explorer"
 
 

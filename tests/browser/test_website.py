@@ -269,6 +269,57 @@ def test_steps_go_on_and_back_and_stop_at_the_ends(visit):
     assert live.locator("output").inner_text() == "10"
 
 
+def test_play_goes_on_by_itself_until_it_is_stopped(visit):
+    live = alive(visit("01_whole_numbers"))
+    live.get_by_role("button", name="Play").click()
+    live.locator("output", has_text="1").wait_for()
+    stop = live.get_by_role("button", name="Stop")
+    stop.click()
+    assert live.get_by_role("button", name="Play").is_visible()
+
+
+def test_on_a_phone_a_figure_opens_at_the_size_that_it_was_drawn_for(visit):
+    page = visit("07_comparison", viewport=PHONE)
+    figure = page.get_by_role("button", name="Show large").first
+    drawn = int(figure.locator("img").get_attribute("width"))
+    figure.click()
+    assert page.locator(".large img").bounding_box()["width"] == drawn > PHONE["width"]
+    assert faults(page) == []
+    page.locator(".large").get_by_role("button", name="Close").click()
+    assert not page.locator(".large").is_visible()
+
+
+_OPEN = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+_WIDE = """() => [...document.querySelectorAll(".scroll:has(table)")]
+  .find((box) => box.scrollWidth > box.clientWidth + 100)"""
+
+
+def test_on_a_phone_the_first_column_of_a_wide_table_stays_in_sight(visit):
+    page = visit("07_comparison", viewport=PHONE)
+    page.evaluate(_OPEN)
+    box = page.evaluate_handle(_WIDE).as_element()
+    left = "(box) => box.querySelector('tbody tr').firstElementChild.getBoundingClientRect().left"
+    before = box.evaluate(left)
+    box.evaluate("(box) => { box.scrollLeft = 100; }")
+    assert box.evaluate(left) == pytest.approx(before, abs=12)  # less than its padding
+
+
+# Texts of live explorers that are smaller than 12 px on the screen, drawings scaled as they are.
+_SMALL = """() => [...document.querySelectorAll(".live-face :is(text, p, td), .live .name")]
+  .filter((node) => {
+    const svg = node.closest("svg");
+    const scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
+    return node.checkVisibility() && parseFloat(getComputedStyle(node).fontSize) * scale < 11.95;
+  }).map((node) => node.textContent)"""
+
+
+@pytest.mark.parametrize("name", ["00_why_quantize", "04_absmax_and_zero_point", "06_gptq"])
+def test_on_a_phone_an_explorers_text_is_at_least_12_pixels(name, visit):
+    page = visit(name, viewport=PHONE)
+    alive(page)
+    assert page.evaluate(_SMALL) == []
+
+
 def test_every_explorer_is_alive_or_says_how_to_run_it(visit):
     page = visit("explorers")
     for place in page.locator("section:has(.explorer)").all():

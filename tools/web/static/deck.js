@@ -96,9 +96,8 @@
   function keepKeys(event) {
     byPointer = false;
     const on = event.target;
-    const turnsSlides = event.key === " " && on.type === "range"; // it has no use for it
-    if (turnsSlides) return;
     event.stopPropagation();
+    if (event.key === " " && on.type === "range") deck.next(); // a slider has no use for it
     if (event.key === "Escape") on.blur();
   }
 
@@ -106,9 +105,10 @@
       boxes to type in keep them, as does what was reached by Tab. */
   let byPointer = false;
   const KEEPS = "input[type=range], input[type=number], input[type=text], input:not([type])";
-  function letGo() {
+  function letGo({ type }) {
     const on = document.activeElement;
-    if (byPointer && on?.closest(".explorer") && !on.matches(`${KEEPS}, select:open`)) on.blur();
+    const choosing = type === "click" && on.tagName === "SELECT";
+    if (byPointer && on.closest(".explorer") && !choosing && !on.matches(KEEPS)) on.blur();
   }
 
   const narrow = matchMedia("(max-width: 700px)"); // as in deck.css

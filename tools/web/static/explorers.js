@@ -106,6 +106,7 @@ window.quantlab = (() => {
       box.append(make("p", { class: "explorer-note" },
         `On this page “${thinned.join("”, “")}” takes larger steps: run the notebook for all of them.`));
     }
+    new MutationObserver(() => keepReadable(face)).observe(face, { childList: true });
     dragging(face, (name, value) => {
       const level = controls.findIndex((control) => control.name === name);
       const distance = (label) => Math.abs(Number(label) - value);
@@ -122,6 +123,11 @@ window.quantlab = (() => {
     const answers = [...face.querySelectorAll("[data-said]")].map((node) => node.textContent);
     const labels = [...face.querySelectorAll("svg[role=img]")].map((node) => node.ariaLabel);
     return (answers.length ? answers : labels).join(". ");
+  }
+
+  /** A drawing is scrolled where it would be so small that its text of 16 px is less than 12. */
+  function keepReadable(face) {
+    for (const svg of face.querySelectorAll("svg[width]")) svg.style.minWidth = `${0.75 * svg.getAttribute("width")}px`;
   }
 
   /** What carries data-drag in a face moves the control of that name, as static/explorer.js does in Jupyter. */
@@ -203,7 +209,21 @@ window.quantlab = (() => {
       const first = button("First", () => 0);
       const back = button("Back", () => at() - 1);
       const next = button("Next", () => at() + 1);
-      slider.row.prepend(first, back, next);
+      const play = button("Play", at);
+      let playing = 0;
+      const stop = () => { clearInterval(playing); playing = 0; setPlaying(); };
+      const setPlaying = () => {
+        play.textContent = playing ? "Stop" : "Play";
+        play.setAttribute("aria-label", `${play.textContent} ${name}`);
+      };
+      const forward = () => (at() < Number(slider.input.max) && play.isConnected ? move(at() + 1) : stop());
+      play.addEventListener("click", () => {
+        if (playing) { stop(); return; }
+        if (at() === Number(slider.input.max)) move(0);
+        playing = setInterval(forward, 1000);
+        setPlaying();
+      });
+      slider.row.prepend(first, back, next, play);
       return {
         node: labelled(name, slider.row),
         show(labels, position) {
