@@ -190,6 +190,7 @@ def test_every_name_that_quantlab_exports_is_there_and_documented():
         "outliers",
         "gptq",
         "codebooks",
+        "gguf",
         "memory",
         "errors",
         "article",
