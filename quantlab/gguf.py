@@ -93,22 +93,15 @@ def decode(blocks, type, shape=None):
     >>> decode(encode([[-8.0, 7.0] + 30 * [1.0]], "Q4_0"), "Q4_0")[0, :3]
     array([-8.,  7.,  1.], dtype=float32)
     """
-    kind, blocks = TYPES[one_of("type", type, TYPES)], np.asarray(blocks)
-    if (
-        blocks.dtype != np.uint8
-        or blocks.size == 0
-        or blocks.ndim == 0
-        or blocks.shape[-1] % kind.bytes
-    ):
+    kind, blocks = TYPES[one_of("type", type, TYPES)], np.atleast_1d(blocks)
+    if blocks.dtype != np.uint8 or blocks.shape[-1] % kind.bytes:
         needs = f"{type} needs uint8 with a last axis of whole blocks of {kind.bytes} bytes"
         raise ValueError(f"{needs}, got {blocks.dtype} of shape {blocks.shape}")
+    if shape is None:
+        shape = (*blocks.shape[:-1], blocks.shape[-1] // kind.bytes * kind.values)
     raw = np.ascontiguousarray(blocks).reshape(-1, kind.bytes)
-    count = len(raw) * kind.values
-    shape = (
-        (*blocks.shape[:-1], count * blocks.shape[-1] // blocks.size) if shape is None else shape
-    )
-    if np.prod(shape) != count:
-        raise ValueError(f"shape must have room for {count} values, got {shape}")
+    if np.prod(shape) != len(raw) * kind.values:
+        raise ValueError(f"shape must hold {len(raw) * kind.values} values, got {shape}")
     return DECODERS[type](raw).reshape(shape)
 
 
@@ -161,6 +154,7 @@ def _nibbles(codes):
 
 
 def _unnibbles(raw):
+    """Return the lower 4 bits of the bytes, then the upper ones, on the last axis."""
     return np.concatenate([raw & 15, raw >> 4], axis=-1)
 
 
@@ -192,6 +186,7 @@ def _mxfp4(rows, importance):
     x = _columns(rows, 32)
     least, codes = np.abs(x), np.zeros(x.shape, np.uint8)
     peak = least.max(axis=0)
+    # The logarithm is rounded to float32, which may lift it to the next whole number, as in C.
     exponent = np.floor(np.log2(peak.astype(np.float64)).astype(np.float32)) + 125
     exponent = np.where(peak > 0, exponent, 0).astype(np.int32).astype(np.uint8)  # wraps, as in C
     for code, value in enumerate(MXFP4_VALUES):
@@ -235,7 +230,7 @@ def _iq4_nl_values(scaled):
 
 
 def _weigh(x, importance, factor):
-    """Return importance * sqrt(factor * mean square of the row + x squared)."""
+    """Return importance, over and over, * sqrt(factor * mean square of the row + x squared)."""
     mean = factor * _sum((x * x).T) / np.float32(x.shape[1])
     return np.resize(importance, x.shape) * np.sqrt(mean[:, None] + x * x)
 
@@ -250,7 +245,7 @@ def _best_scale(x, weights, inverses, grid):
     best, scale, inverse = np.float32(0), np.float32(0), inverses[0]
     for trial, candidate in enumerate(inverses):
         q = grid(x * candidate)
-        # Two orders of multiplication, as in C.
+        # C multiplies in one order here and in another there, and each product is rounded.
         along = _sum(weights * q * x if grid is _iq4_nl_values else weights * x * q)
         square = _sum(weights * q * q)
         better = (square > 0) & ((trial == 0) | (along * along > best * square))
@@ -270,7 +265,10 @@ def _symmetric_scale(x, weights, top):
 
 
 def _q6_k(rows, importance):
-    """Codes of 6 bits in blocks of 16, whose scales are steps of 8 bits of one FP16 number."""
+    """Codes of 6 bits in blocks of 16, whose scales are steps of 8 bits of one FP16 number.
+
+    Bytes: the lower 4 bits of the codes (128), the upper 2 bits (64), scales (16), FP16 d (2).
+    """
     x = _columns(rows, 16)
     weights = x * x if importance is None else _columns(np.resize(importance, rows.shape), 16)
     scale, codes = _symmetric_scale(x, weights, 32)
@@ -290,7 +288,12 @@ def _q6_k(rows, importance):
 
 
 def _q4_k(rows, importance):
-    """Codes of 4 bits in blocks of 32, scale and minimum as steps of 6 bits of two FP16 numbers."""
+    """Codes of 4 bits in blocks of 32, scale and minimum as steps of 6 bits of two FP16 numbers.
+
+    Bytes: FP16 d and dmin (2 and 2); eight scales and eight minimums (12): four scales, then four
+    minimums, each with the upper 2 bits of the fourth next one on top, and four bytes of the rest,
+    a scale's lower 4 bits below a minimum's; the codes (128).
+    """
     x = _columns(rows, 32)
     if importance is None:
         weights = np.sqrt(_sum(x * x) / 32) + np.abs(x)
@@ -333,6 +336,7 @@ def _scale_and_minimum(x, weights, trials):
 
 
 def _codes_from(x, low, inverse):
+    """Return codes of 0 to 15 above `low`; 0 where 1/step is infinite, as C has it."""
     return _rounded(np.where(np.isfinite(inverse), inverse, 0) * (x - low), 0, 15)
 
 
@@ -344,7 +348,7 @@ def _share_by_largest(x, weights):
 
 
 def _share_by_search(x, weights):
-    """The same by weighted least squares: the best of 9 steps, then five rounds over them."""
+    """The same by weighted least squares: the best of 9 steps, then five rounds of mending."""
     top, least, inverse = x.max(axis=0), np.float32(np.inf), np.float32(0)
     for trial in (0, -4, -3, -2, -1, 1, 2, 3, 4):
         candidate = (np.float32(0.1) * trial + 63) / top
