@@ -4,7 +4,9 @@
 ``from quantlab import lm`` is the model, ``from quantlab import show, course`` what people see.
 """
 
-from . import affine, article, binary, codebooks, errors, formats, gptq, memory, methods, outliers
+from . import (  # noqa: I001
+    affine, article, binary, codebooks, errors, formats, gguf, gptq, memory, methods, outliers,
+)  # fmt: skip
 from .affine import Quantized, quantize_absmax, quantize_zero_point, quantized_matmul
 from .codebooks import FP4, NF4, Blockwise, Codebook, quantize_blockwise
 from .gptq import error_diffusion, gptq_steps, hessian, quantize_gptq
@@ -13,8 +15,8 @@ from .outliers import llm_int8_matmul, outlier_columns
 __version__ = "0.1.0"
 
 __all__ = [
-    "affine", "article", "binary", "codebooks", "errors", "formats", "gptq", "memory", "methods",
-    "outliers",
+    "affine", "article", "binary", "codebooks", "errors", "formats", "gguf", "gptq", "memory",
+    "methods", "outliers",
     "Quantized", "quantize_absmax", "quantize_zero_point", "quantized_matmul", "llm_int8_matmul",
     "FP4", "NF4", "Blockwise", "Codebook", "quantize_blockwise", "outlier_columns",
     "error_diffusion", "gptq_steps", "hessian", "quantize_gptq",
