@@ -127,7 +127,10 @@ window.quantlab = (() => {
 
   /** A drawing is scrolled where it would be so small that its text of 16 px is less than 12. */
   function keepReadable(face) {
-    for (const svg of face.querySelectorAll("svg[width]")) svg.style.minWidth = `${0.75 * svg.getAttribute("width")}px`;
+    for (const svg of face.querySelectorAll("svg[width]")) {
+      const least = 0.75 * svg.getAttribute("width");
+      if (svg.clientWidth < least) svg.style.minWidth = `${least}px`;
+    }
   }
 
   /** What carries data-drag in a face moves the control of that name, as static/explorer.js does in Jupyter. */
