@@ -266,7 +266,7 @@ class Claims:
 # ------------------------------------------------------------------------------- the explorer
 
 LEAST, MOST = 2.0, 8.7  # bits per weight that a budget can be
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 720, 330, 62, 708, 12, 282  # px, of the plot
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 720, 334, 62, 708, 12, 282  # px, of the plot
 TITLES = ("method", "its best setting", "true bits", "error", "")
 
 

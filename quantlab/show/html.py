@@ -63,12 +63,13 @@ def table(rows, header=(), caption="", row_names=False, widths=(), quiet=()):
 
     rows: lists of strings and numbers; a string that is a number with its unit stands right too.
     header: the column titles. caption: what the table shows. row_names: True marks the first cell
-    of each row as that row's title. widths: of the columns in CSS pixels, so that none moves.
+    of each row as that row's title. widths: of the columns in CSS pixels, so that none moves; less
+    on a phone, where a number beside a wide name would be out of sight.
     quiet: the places of rows in quiet text.
     """
     columns = list(zip(*rows, strict=True)) or [()] * len(header)
     kinds = [_are_numbers(column) for column in columns]
-    widths = [f"min-width:{w}px;" for w in widths] or [""] * len(columns)
+    widths = [f"min-width:min({w}px,40vw);" for w in widths] or [""] * len(columns)
     parts = ['<table style="border-collapse:collapse;font-variant-numeric:tabular-nums;">']
     if caption:
         parts.append(f'<caption style="text-align:left;color:{INK};">{escape(caption)}</caption>')

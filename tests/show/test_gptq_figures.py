@@ -132,7 +132,7 @@ def test_the_largest_number_of_each_kind_has_four_digits(example, bits, damping)
         if step.error.any():
             kinds.append(r"error-\d")
         for kind in kinds:
-            of_kind = [text for key, text in texts.items() if re.match(kind, key)]
+            of_kind = [text.strip() for key, text in texts.items() if re.match(kind, key)]
             assert max(map(digits, of_kind)) >= 4 or of_kind == ["0.000"], (kind, of_kind)
 
 
