@@ -304,12 +304,14 @@ def _write(path, model, architecture, type, vocabulary, tensors):
         kind = gguf.GGMLQuantizationType[tensor.type]
         size = int(np.prod(shape))
         writer.add_tensor_info(tensor.name, shape, np.dtype(np.uint8), size, raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    for tensor in tensors:
-        writer.write_tensor_data(tensor.encoded())
-    writer.close()
+    try:
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for tensor in tensors:
+            writer.write_tensor_data(tensor.encoded())
+    finally:
+        writer.close()
 
 
 def _write_settings(writer, config):

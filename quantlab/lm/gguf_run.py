@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .._checks import whole
+from .._checks import one_of, whole
 from . import measure
 from .gguf_file import need
 
@@ -14,11 +14,12 @@ from .gguf_file import need
 LONGEST = 4096
 
 
-def run_gguf(path, threads=1):
+def run_gguf(path, threads=1, cache="F16"):
     """Open a GGUF file in llama.cpp and return a `Running`, to be closed after use.
 
     path: of a file. threads: that compute. They wait for each other without pause: a second one
     helps if it has a core to itself, and slows everything down, up to hundreds of times, if not.
+    cache: "F16" or "F32", the type of the keys and values that are kept for the next token.
 
     ``with lm.run_gguf(path) as model: print(model.generate_text("Once upon a time"))``
 
@@ -31,8 +32,9 @@ def run_gguf(path, threads=1):
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     whole("threads", threads, 1)
+    one_of("cache", cache, ("F16", "F32"))
     need("xllamacpp", "running a GGUF file")
-    return Running(path, threads)
+    return Running(path, threads, cache)
 
 
 class Running:
@@ -41,7 +43,7 @@ class Running:
     path: of the file. longest: the number of tokens that it can read at once.
     """
 
-    def __init__(self, path, threads):
+    def __init__(self, path, threads, cache):
         import xllamacpp
 
         self.path, self._key = path, secrets.token_hex()
@@ -53,6 +55,12 @@ class Running:
         settings.n_parallel = 1
         settings.n_ctx = LONGEST
         settings.fit_params = False
+        if cache == "F32":
+            settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+            # Its fused kernel for attention rounds to 16 bits whatever the cache has.
+            settings.flash_attn_type = (
+                xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+            )
         settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
         settings.n_threads_http = 1
         try:
@@ -135,7 +143,8 @@ class Running:
         return self._first(ids, n_probs=1, logit_bias=[[token, 1e9]])["logprob"]
 
     def _first(self, ids, **settings):
-        """Return what llama.cpp says of the first new token."""
+        """Return what llama.cpp says of the first new token; of an ending one it says nothing."""
+        settings["ignore_eos"] = True  # it is not picked, and keeps its chance
         return self._complete(ids, 1, **settings)["choices"][0]["logprobs"]["content"][0]
 
     def _complete(self, ids, new_tokens, **settings):
