@@ -4,7 +4,7 @@
 ``from quantlab import lm`` is the model, ``from quantlab import show, course`` what people see.
 """
 
-from . import (
+from . import (  # noqa: I001
     affine, article, binary, codebooks, errors, formats, gguf, gptq, memory, methods, outliers,
 )  # fmt: skip
 from .affine import Quantized, quantize_absmax, quantize_zero_point, quantized_matmul

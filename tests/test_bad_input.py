@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab import binary, codebooks, errors, formats, memory
+from quantlab import binary, codebooks, errors, formats, gguf, memory
 
 W = np.arange(12.0).reshape(4, 3) - 5
 EYE = np.eye(4)
@@ -102,6 +102,24 @@ BAD = [
     (ql.quantize_blockwise, (W, codebooks.DYNAMIC8, 64, True), {}, ValueError, ["8-bit", "4-bit"]),
     (ql.Codebook, ("x", np.zeros(15)), {}, ValueError, ["(15,)", "16 or 256"]),
     (ql.Codebook, ("x", np.full(16, 2.0)), {}, ValueError, ["2.0", "-1 to 1"]),
+    (gguf.encode, (np.ones(32), "Q4_K_M"), {}, ValueError, ["'Q4_K_M'", "Q4_K", "IQ4_NL"]),
+    (gguf.encode, (np.ones(32), 4), {}, TypeError, ["4", "Q4_0"]),
+    (gguf.encode, (np.ones((32, 31)), "Q4_0"), {}, ValueError, ["(32, 31)", "blocks of 32"]),
+    (gguf.encode, (np.ones(32), "Q4_K"), {}, ValueError, ["(32,)", "blocks of 256"]),
+    (gguf.encode, (1.0, "Q4_0"), {}, ValueError, ["()", "blocks of 32"]),
+    (gguf.encode, ([], "Q4_0"), {}, ValueError, ["(0,)", "at least one"]),
+    (gguf.encode, (np.append(np.ones(31), np.nan), "Q4_0"), {}, ValueError, ["nan", "(31)"]),
+    (gguf.encode, (np.full(32, -np.inf), "Q8_0"), {}, ValueError, ["-inf", "finite"]),
+    (gguf.encode, (np.full(32, 1e300), "Q8_0"), {}, ValueError, ["float32", "finite"]),
+    *((gguf.encode, (np.full(256, x), name), {}, ValueError, ["too large", "65504"])
+      for name in ("Q4_0", "Q8_0", "Q4_K", "Q6_K", "IQ4_NL") for x in (1e9, 1e38)),
+    *((gguf.encode, (np.ones(32), "Q4_0", importance), {}, ValueError, ["32 numbers", *words])
+      for importance, words in ((np.ones(31), ["(31,)"]), (-np.ones(32), ["-1.0", "0 or more"]))),
+    (gguf.encode, (np.ones(32), "Q4_0", np.full(32, np.nan)), {}, ValueError, ["importance"]),
+    (gguf.decode, (np.zeros(17, np.uint8), "Q4_0"), {}, ValueError, ["(17,)", "18 bytes"]),
+    (gguf.decode, (np.zeros(18), "Q4_0"), {}, ValueError, ["float64", "uint8"]),
+    (gguf.decode, (np.zeros(18, np.uint8), "Q4_0", (2, 32)), {}, ValueError, ["(2, 32)", "32"]),
+    (gguf.decode, (np.zeros(18, np.uint8), "Q5_0"), {}, ValueError, ["'Q5_0'", "Q6_K"]),
     (memory.bits_per_weight, ("fp17",), {}, ValueError, ["'fp17'", "fp16", "nf4"]),
     (memory.bits_per_weight, (16,), {}, TypeError, ["16", "fp16"]),
     (memory.bits_per_weight, ("nf4", 0), {}, ValueError, ["block_size", "at least 1", "0"]),

@@ -140,8 +140,8 @@ def code_lines(text):
     return lines
 
 
-def test_the_definitions_are_under_1000_lines_of_code():
-    assert sum(len(code_lines(file.read_text(encoding="utf-8"))) for file in CORE) < 1000
+def test_the_definitions_are_under_1100_lines_of_code():
+    assert sum(len(code_lines(file.read_text(encoding="utf-8"))) for file in CORE) < 1100
 
 
 @pytest.mark.parametrize("file", CORE, ids=named)

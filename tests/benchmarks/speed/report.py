@@ -16,7 +16,7 @@ from quantlab.show import style
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 MEMORY_GOAL = 1.5  # times the input
 UNPACKED = 4 / (1 / 2 + 4 / 64)  # a float32 over its NF4 code and its share of a scale, in bytes
-LIBRARIES = ["numpy", "ml_dtypes", "torch", "bitsandbytes", "torchao"]
+LIBRARIES = ["numpy", "ml_dtypes", "torch", "bitsandbytes", "torchao", "libgguf", "gguf"]
 
 
 @dataclass

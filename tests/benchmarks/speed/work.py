@@ -212,7 +212,52 @@ def gptq(group_size):
     return make
 
 
-BNB, AO = ("bitsandbytes",), ("torchao",)
+def llama_cpp_encode(name):
+    """Return the maker of llama.cpp's blocks of a type, the same in libgguf."""
+
+    def make(size):
+        import libgguf
+
+        x, kind = weights(size), ql.gguf.TYPES[name]
+        return Pair(
+            lambda: ql.gguf.encode(x, name),
+            lambda: libgguf.quantize_rows(x, libgguf.GGMLQuantizationType[name]),
+            identical, x.nbytes, x.size // kind.values * kind.bytes,
+        )  # fmt: skip
+
+    return make
+
+
+def q4_k_decode(peer):
+    """Return the maker of values from Q4_K, the same in `peer`: a function of blocks and a type."""
+
+    def make(size):
+        from gguf import GGMLQuantizationType
+
+        x = weights(size)
+        blocks = ql.gguf.encode(x, "Q4_K")
+        return Pair(
+            lambda: ql.gguf.decode(blocks, "Q4_K"),
+            lambda: peer(blocks, GGMLQuantizationType.Q4_K),
+            identical, blocks.nbytes, x.nbytes,
+        )  # fmt: skip
+
+    return make
+
+
+def libgguf_values(blocks, kind):
+    import libgguf
+
+    return libgguf.dequantize_rows(blocks, kind)
+
+
+def gguf_values(blocks, kind):
+    from gguf import quants
+
+    return quants.dequantize(blocks, kind)
+
+
+BNB, AO, LIBGGUF = ("bitsandbytes",), ("torchao",), ("libgguf", "gguf")
 ALL = [
     Work("NF4 quantize, block 64", "bitsandbytes", nf4_quantize, 10, 6, needs=BNB),
     Work("NF4 dequantize to float32", "bitsandbytes", nf4_dequantize, 2, needs=BNB),
@@ -231,4 +276,9 @@ ALL = [
     Work("GPTQ 4 bits, groups of 128", "as published, torch", gptq(128), 2, has_floor=False),
     Work("LLM.int8() product, 512 tokens", "bitsandbytes", int8_product, 1, has_floor=False,
          needs=BNB),
+    Work("encode Q4_0", "libgguf", llama_cpp_encode("Q4_0"), 0.2, needs=LIBGGUF),
+    Work("encode Q4_K", "libgguf", llama_cpp_encode("Q4_K"), 1, has_floor=False, needs=LIBGGUF),
+    Work("encode Q6_K", "libgguf", llama_cpp_encode("Q6_K"), 1, has_floor=False, needs=LIBGGUF),
+    Work("decode Q4_K", "libgguf", q4_k_decode(libgguf_values), 0.1, needs=LIBGGUF),
+    Work("decode Q4_K", "gguf", q4_k_decode(gguf_values), 1, needs=("gguf",)),
 ]  # fmt: skip
