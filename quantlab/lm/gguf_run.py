@@ -72,6 +72,7 @@ class Running:
             ) from error
         [described] = self._ask("GET", "/v1/models")["data"]
         self.longest = min(described["meta"]["n_ctx_train"], LONGEST)
+        self._vocabulary = described["meta"]["n_vocab"]
 
     def __enter__(self):
         return self
@@ -109,8 +110,10 @@ class Running:
         list of tokens.
         """
         ids = self.tokens(prompt) if isinstance(prompt, str) else list(prompt)
-        first = self._first(ids, n_probs=whole("top", top, 1))
-        return [(one["id"], one["token"], one["logprob"]) for one in first["top_logprobs"]]
+        # What is picked does not matter, but of an ending or a part of a letter nothing is told.
+        letter = self.tokens("a")[-1]
+        said = self._pick(ids, letter, whole("top", top, 1))["content"][0]["top_logprobs"]
+        return [(one["id"], one["token"], one["logprob"]) for one in said]
 
     def text_loss(self, text, window=None, stride=None):
         """Return the `TextLoss` of a text, whose windows are those of `Model.text_loss`.
@@ -139,13 +142,18 @@ class Running:
         return self.text_loss(text, window, stride).perplexity
 
     def _chance(self, ids, token):
-        """Return the log probability of one token after others: of what is picked, none is left."""
-        return self._first(ids, n_probs=1, logit_bias=[[token, 1e9]])["logprob"]
+        """Return the log probability of one token after others."""
+        if said := self._pick(ids, token, 1):
+            return said["content"][0]["logprob"]
+        # A part of a letter: llama.cpp keeps it to itself until the rest is there.
+        every = self.log_probabilities(ids, top=self._vocabulary)
+        return next(log for index, _, log in every if index == token)
 
-    def _first(self, ids, **settings):
-        """Return what llama.cpp says of the first new token; of an ending one it says nothing."""
-        settings["ignore_eos"] = True  # it is not picked, and keeps its chance
-        return self._complete(ids, 1, **settings)["choices"][0]["logprobs"]["content"][0]
+    def _pick(self, ids, token, top):
+        """Let llama.cpp pick a token, and return what it says of the chances that it had."""
+        # The chances are those before the token is raised above all others.
+        raised = {"logit_bias": [[token, 1e9]], "n_probs": top}
+        return self._complete(ids, 1, **raised)["choices"][0]["logprobs"]
 
     def _complete(self, ids, new_tokens, **settings):
         if len(ids) + new_tokens > self.longest:

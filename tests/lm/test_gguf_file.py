@@ -4,16 +4,15 @@ import copy
 import dataclasses
 import sys
 
+import gguf
 import numpy as np
 import pytest
 import torch
+import xllamacpp
 
 from quantlab import gguf as blocks
 from quantlab import lm
 from quantlab.lm import gguf_file
-
-gguf = pytest.importorskip("gguf", reason="needs the extra gguf: pip install gguf xllamacpp")
-xllamacpp = pytest.importorskip("xllamacpp", reason="needs the extra gguf")
 
 PROMPT = "Once upon a time"
 #: Types of files: what llama.cpp rounds the inputs of a linear layer to, by the layer's own type.
@@ -309,13 +308,19 @@ def test_llama_cpp_reads_the_tokens_of_the_tokenizer(exact, written, text):
 
 
 def test_perplexity_is_that_of_torch(exact, written, short_text):
-    part = short_text[:1200]
+    part = short_text[:700]
     with lm.run_gguf(written("F32").path) as running:
-        theirs = running.text_loss(part, window=128, stride=50)
+        theirs = running.text_loss(part, window=64, stride=25)
         assert running.perplexity(part[:300]) > 1
-    ours = exact.text_loss(part, window=128, stride=50)
+    ours = exact.text_loss(part, window=64, stride=25)
     assert (theirs.tokens, theirs.bytes) == (ours.tokens, ours.bytes)
     assert theirs.nats == pytest.approx(ours.nats, rel=1e-4)  # the cache has 16 bits
+
+
+def test_parts_of_letters_have_their_chances_too(exact, written):
+    with lm.run_gguf(written("F32").path, cache="F32") as running:
+        theirs = running.text_loss("caf\u00e9 \u65e5")
+    assert theirs.nats == pytest.approx(exact.text_loss("caf\u00e9 \u65e5").nats, rel=1e-5)
 
 
 def test_speed_is_a_number_of_tokens(written):
