@@ -25,7 +25,7 @@ LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
     "lm": (
         {"_fast"},
         {"numpy", "torch", "transformers", "bitsandbytes", "accelerate", "safetensors",
-         "compressed_tensors", "tqdm", "huggingface_hub", "psutil"},
+         "compressed_tensors", "tqdm", "huggingface_hub", "psutil", "gguf", "xllamacpp"},
     ),
     "experiments": ({"lm", "_fast"}, {"numpy"}),
     "show": (

@@ -6,12 +6,17 @@ first function that needs them.
 
 import logging
 
+from .gguf_file import GGUFFile, export_gguf
+from .gguf_run import run_gguf
 from .loading import keep_as_stored, load
 from .measure import Facts, TextLoss
 from .model import Model
 from .quantizing import quantize
 
-__all__ = ["Facts", "Model", "TextLoss", "keep_as_stored", "load", "quantize"]
+__all__ = [
+    "Facts", "GGUFFile", "Model", "TextLoss", "export_gguf", "keep_as_stored", "load", "quantize",
+    "run_gguf",
+]  # fmt: skip
 
 # transformers imports torchao wherever it is installed, and that speaks of parts nobody asked for.
 for _name in ("torchao", "torch.utils._pytree"):

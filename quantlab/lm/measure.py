@@ -123,7 +123,7 @@ def _predictions(models, text, window, stride):
         tokens = [begin, *tokens]
     vocabulary = first.network.config.get_text_config().vocab_size
     at_once = min(8, max(1, int(LOGITS_BYTES // (4 * window * vocabulary))))
-    for batch, scored in _windows(tokens, window, stride, begin, at_once):
+    for batch, scored in windows(tokens, window, stride, begin, at_once):
         yield _chances(models, batch, scored)
 
 
@@ -187,7 +187,7 @@ def _check_numbers(model, broken):
         raise FloatingPointError(f"{model.name or 'the model'} predicts NaN or infinity; {why}")
 
 
-def _windows(tokens, window, stride, begin, at_once):
+def windows(tokens, window, stride, begin, at_once):
     """Yield (windows, scored): some windows, and how many of their last tokens are scored.
 
     The first window scores all of its tokens but the first, each later one `stride` new ones, the
