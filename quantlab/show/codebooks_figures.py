@@ -94,7 +94,7 @@ def block(weights, quantized, title):
     axes.plot(values, rows, "o", color=style.INK, ms=4)
     axes.set_ylim(DRAWN, -1)
     style.plain(axes.xaxis)
-    axes.set_xlabel("weight (dot: as it was; red: the way to what comes back; lines: levels)")
+    axes.set_xlabel("weight (dot: as it was; stroke: the way to what comes back; lines: levels)")
     worst = np.abs(back - values).max()
     said = f"The levels reach from {places[0]:.3f} to {places[-1]:.3f}; the largest error of "
     return style.picture(fig, alt=f"{title}. {said}the {DRAWN} weights drawn is {worst:.3f}.")
@@ -164,7 +164,7 @@ def draw(found, handle="drag me"):
 
 
 def _block_marks(found):
-    words = f"{DRAWN} weights of one block. Dot: the weight, red: its error, lines: the levels"
+    words = f"{DRAWN} weights of one block. Dot: the weight, stroke: its error, lines: the levels"
     yield Text(LEFT, 11, words)
     inside = found.places[(found.places >= SIZES.low) & (found.places <= SIZES.high)]
     for x in map(SIZES, inside):
