@@ -37,12 +37,12 @@ def fixed(value, places):
 
 
 def four(value):
-    """Return `value` with four digits; below 1e-12 it is the noise of rounding, and 0.
+    """Return `value` with four digits; below 1e-9 it is written 0, as there is no room for more.
 
     >>> four(0.0047824), four(17253.4), four(1.2e-16)
     ('0.004782', '17253', '0.000')
     """
-    value = round(float(value), 12)
+    value = value if abs(value) >= 1e-9 else 0
     return fixed(value, decimals([value]))
 
 
