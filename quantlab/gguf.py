@@ -7,6 +7,8 @@ scale in turn (Q4_K, Q6_K). The K-quants have no paper. Source: llama.cpp, ggml/
 All is computed in float32, in C's order: it rounds after each operation, and a last bit can decide
 which of two trial scales wins. `_columns` puts the first values of all blocks into one row, their
 second ones into the next, so that each NumPy operation serves all blocks and keeps that order.
+The bytes are those of libgguf 0.2.2 on x86-64; a build of llama.cpp whose compiler fuses
+multiplications and additions may round elsewhere.
 """
 
 from dataclasses import dataclass

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-from web import assets, cells, explorers, lectures, notebooks
+from web import assets, cells, explorers, guide, lectures, notebooks
 
 OUT = notebooks.ROOT / "build" / "slides"
 HIDE = "hide-input"
+MEASURED = {"hardware", "timing"}  # tags of what comes out differently on another machine
 ROW = 100  # characters of a table that stand side by side
 MOST_ROWS = 14  # of a table on a slide
 MOST_LINES = 7  # of code above a result: more of it leaves no room to read the result
@@ -60,7 +61,7 @@ def write_data(out, book, run):
     for one in live.values():
         (out / "explorers" / f"{one.id}.js").write_text(one.script, encoding="utf-8")
     for cell in made:
-        cell.measured_on = book.measured_on if "hardware" in cell.tags else ""
+        cell.measured_on = book.measured_on if MEASURED & cell.tags else ""
         if cell.id in live:
             cell.live, cell.outputs = live[cell.id], [_alive(output) for output in cell.outputs]
     return made
@@ -73,6 +74,7 @@ def write_decks(out, made, names=None):
     """
     decks = {book.stem: columns(rendered[1:]) for book, rendered in made}
     for book, rendered in made:
+        guide.add_notes(decks[book.stem], book.number)
         heads = {"series": book.number, "title": book.title, "question": book.question}
         _write(out, book.stem, heads, decks[book.stem], _goals(rendered[0]))
     planned = lectures.read() if names is None else []

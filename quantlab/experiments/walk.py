@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from .. import article
-from .._checks import one_of
+from .._checks import matrix, one_of
 from ..affine import quantize_absmax
 from ..gptq import gptq_steps, hessian
 
@@ -81,3 +81,31 @@ def walk(example, bits, damping):
 
 def _layer_error(x, change):
     return float(np.sum((x @ change) ** 2) / len(x))
+
+
+def best_answer(h, lost):
+    """Return the change of weight 2 that makes up best for what weight 1 lost.
+
+    h: (2, 2), the Hessian of two inputs. lost: what rounding took from weight 1.
+
+    >>> best_answer([[2.0, 1.5], [1.5, 2.0]], 0.4)
+    0.30000000000000004
+    """
+    h = _two_by_two(h)
+    return float(lost * h[0, 1] / h[1, 1])
+
+
+def pair_error(h, lost, answer):
+    """Return the layer error of two weights: half the quadratic form of (lost, -answer).
+
+    What weight 2 gains, answer, counts against what weight 1 lost. h, lost: as for `best_answer`.
+    """
+    h = _two_by_two(h)
+    return (h[0, 0] * lost**2 - 2 * h[0, 1] * lost * answer + h[1, 1] * answer**2) / 2
+
+
+def _two_by_two(h):
+    h = matrix("h", h)
+    if h.shape != (2, 2):
+        raise ValueError(f"h must be the Hessian of two inputs, (2, 2), got {h.shape}")
+    return h

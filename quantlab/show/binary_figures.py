@@ -128,7 +128,7 @@ def doubling_explorer(fraction=0.23):
         render_doubling,
         title="Repeated doubling, step by step",
         static=doubling_picture(fraction),
-        height=ROW * (DOUBLINGS // 2 + 4),
+        height=ROW * (DOUBLINGS + 4),
     )
 
 
@@ -234,10 +234,10 @@ def wheel_picture(bits=4):
 
 def _face(words, label, digits, rows, start=""):
     """A sentence, the digits under their label, the worked lines; the last line stands out."""
-    grounds = {"0": style.PALE, "1": style.LINE}
+    looks = {"0": (html.PALE, html.INK), "1": (style.LINE, style.contrast(style.LINE))}
     cells = "".join(
         '<span style="display:inline-block;min-width:22px;text-align:center;'
-        f"background:{grounds[digit]};color:{style.contrast(grounds[digit])};"
+        f"background:{looks[digit][0]};color:{looks[digit][1]};"
         f'font-family:monospace;font-size:16px;border:1px solid {style.LINE}">{digit}</span>'
         for digit in digits
     )
@@ -246,7 +246,7 @@ def _face(words, label, digits, rows, start=""):
     said = "; ".join(map(" ".join, rows))
     lines = Drawing(*size, (*marks, *_lines(rows)), f"The calculation, line by line. {said}")
     return (
-        f'<p aria-live="polite" style="color:{html.INK};font-size:16px;min-height:1.5em;'
+        f'<p data-said style="color:{html.INK};font-size:16px;min-height:1.5em;'
         f'margin:8px 0">{html.escape(words)}</p>'
         # A wrapped row of digits is no harm: they are read in order.
         f'<p style="color:{html.INK};font-size:16px;margin:10px 0;line-height:28px">'

@@ -5,13 +5,10 @@ Python holds the number too: reading `value`, `bits` and `format` gives what the
 one of them moves the page.
 """
 
-import dataclasses
 import json
 import math
-import re
-from functools import cache, partial
+from functools import partial
 from html import escape
-from importlib.resources import files
 
 import anywidget
 import traitlets
@@ -22,17 +19,16 @@ from quantlab.experiments import codes
 from quantlab.experiments.codes import Integer
 from quantlab.show import explorer, style
 
-_STATIC = files("quantlab.show") / "static"
-
 #: What the explorer offers unless told otherwise; int4 and int8 are what weights are stored in.
-FORMATS = (*formats.ALL.values(), Integer(4), Integer(8), Integer(16), Integer(32))
+FORMATS = (*codes.FLOATS.values(), Integer(4), Integer(8), Integer(16), Integer(32))
 
 
 class BitStrip(anywidget.AnyWidget):
     """A number in bits that you can touch.
 
     value: the number that the bits hold, a float, or an int in a whole-number format. Set it to a
-    number, a fraction or text such as "1/3": the bits become the nearest code, ties to even.
+    number, a fraction or text such as "1/3", "2^-14" or "0x4d0f", as the page reads it: the bits
+    become the nearest code, ties to even.
     bits: the code as text, "sign exponent mantissa" as ``MiniFloat.bits`` writes it. Set it to as
     many 0s and 1s as the format has, with or without spaces.
     format: a ``MiniFloat`` or an `Integer`. Set it to one, or to a name: "FP16", "int8", "uint4".
@@ -57,8 +53,8 @@ class BitStrip(anywidget.AnyWidget):
 
     def __init__(self, value=0, format="FP16", formats=FORMATS):
         chosen = codes.named(format)
-        offered = [_as_data(codes.named(one)) for one in formats]
-        state = _state_of(chosen, value)
+        offered = [codes.as_data(codes.named(one)) for one in formats]
+        state = codes.state_of(chosen, value)
         self._following = False
         super().__init__(_formats=offered, _state=state)
         self._follow()
@@ -66,7 +62,7 @@ class BitStrip(anywidget.AnyWidget):
     @traitlets.observe("_state")
     def _follow(self, change=None):
         """Take value, bits and format from the shared state, all before anyone is told."""
-        chosen, code = _from_data(self._state["format"]), self._code
+        chosen, code = codes.from_data(self._state["format"]), self._code
         self._following = True
         try:
             with self.hold_trait_notifications():
@@ -83,12 +79,13 @@ class BitStrip(anywidget.AnyWidget):
         if self._following:
             return wanted
         if name == "value":
-            self._state = _state_of(self.format, wanted)
+            self._state = codes.state_of(self.format, wanted)
         elif name == "bits":
-            self._state = _state_of_bits(self.format, wanted)
+            self._state = codes.state_of_bits(self.format, wanted)
         else:
             chosen, exact = codes.named(wanted), codes.exact(self._state["ratio"])
-            self._state = _state(chosen, codes.encode(chosen, exact), self._state["number"], exact)
+            code = codes.encode(chosen, exact)
+            self._state = codes.state(chosen, code, self._state["number"], exact)
         return getattr(self, name)
 
     @property
@@ -124,20 +121,12 @@ def bit_explorer(value=20.23, format="FP16", formats=FORMATS):
     return BitStrip(value, format, formats)
 
 
-@cache
 def _module():
-    """Join arithmetic and page into the one module that anywidget takes, by dropping the import."""
-    model = (_STATIC / "minifloat.js").read_text(encoding="utf-8")
-    page = (_STATIC / "bits.js").read_text(encoding="utf-8")
-    page, dropped = re.subn(r'import \{[^}]*\} from "\./minifloat\.js";\n', "", page)
-    if dropped != 1:
-        raise RuntimeError(f"bits.js must import minifloat.js once, found {dropped} imports")
-    return f"{model}\n{page}"
+    return explorer.script("keys.js", "minifloat.js", "bits.js")
 
 
-@cache
 def _style():
-    return (_STATIC / "bits.css").read_text(encoding="utf-8")
+    return explorer.script("bits.css")
 
 
 BitStrip._esm = _module()
@@ -146,61 +135,21 @@ BitStrip._css = _style()
 # A page of its own has no kernel: a plain object stands in for the widget's model.
 _PAGE = """<!doctype html>
 <html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Bit explorer</title>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>Bit explorer</title>
 <style>
 body { margin: 12px auto; max-width: 824px; padding: 0 12px; }
 @media (prefers-color-scheme: dark) { body { background: #16181b; } }
 %s
-</style>
-</head>
-<body>
-<main id="explorer"></main>
+</style></head>
+<body><main id="explorer"></main>
 <script type="module">
 %s
 const data = %s;
 const model = { get: (name) => data[name], set() {}, save_changes() {}, on() {}, off() {} };
 render({ model, el: document.getElementById("explorer") });
-</script>
-</body>
-</html>
+</script></body></html>
 """
-
-
-def _as_data(chosen):
-    """The format as the page reads it."""
-    kind = "integer" if isinstance(chosen, Integer) else "float"
-    return {"kind": kind, "name": chosen.name} | dataclasses.asdict(chosen)
-
-
-def _from_data(data):
-    made = Integer if data["kind"] == "integer" else formats.MiniFloat
-    chosen = made(**{field.name: data[field.name] for field in dataclasses.fields(made)})
-    return next((known for known in FORMATS if known == chosen), chosen)
-
-
-def _state_of(chosen, number):
-    """The state that shows `number`, rounded once to the nearest code."""
-    return _state(chosen, *codes.nearest(chosen, number))
-
-
-def _state_of_bits(chosen, bits):
-    digits = bits.replace(" ", "").replace("_", "")
-    if len(digits) != chosen.width or set(digits) - set("01"):
-        raise ValueError(
-            f"bits must be {chosen.width} digits 0 or 1 for {chosen.name}, got {bits!r}"
-        )
-    code = int(digits, 2)
-    text = codes.decimal(codes.decode(chosen, code))
-    return _state(chosen, code, text, codes.exact(text))
-
-
-def _state(chosen, code, text, exact):
-    bits = f"{code:0{chosen.width}b}"
-    return {"format": _as_data(chosen), "bits": bits, "number": text, "ratio": codes.ratio(exact)}
 
 
 # ------------------------------------------------------------------------------------ the snapshot
@@ -238,8 +187,8 @@ def _head(name, digits):
     colour, _ = _COLOURS[name]
     label = name if len(digits) < 3 else f"{name} · {len(digits)}"
     return (
-        f'<th colspan="{len(digits)}" style="text-align:left;font-weight:400;padding:0 4px;'
-        f'border-bottom:4px solid {colour}">{label}</th>'
+        f'<th scope="colgroup" colspan="{len(digits)}" style="text-align:left;font-weight:400;'
+        f'padding:0 4px;border-bottom:4px solid {colour}">{label}</th>'
     )
 
 

@@ -4,13 +4,10 @@ Settings become an `Exploration` (`experiments.four_bits`), that becomes HTML (`
 picture (`snapshot`), and `explorer` wires them to controls.
 """
 
-from importlib.resources import files
 from statistics import NormalDist
 
-import anywidget
 import ipywidgets as widgets
 import numpy as np
-import traitlets
 
 from quantlab.experiments.four_bits import BINS, BLOCK_SIZES, CODEBOOKS, DRAWN, explore
 from quantlab.show import html, style
@@ -210,29 +207,6 @@ def _pointed(number):
     return text + "\N{FIGURE SPACE}" * (3 - len(text.partition(".")[2]))
 
 
-class DragFace(anywidget.AnyWidget):
-    """A page in which one thing can be dragged sideways.
-
-    value: its HTML, as of ``ipywidgets.HTML``. position: where the thing that carries ``data-drag``
-    was dragged to, in the units that its other data attributes say (static/drag.js).
-    """
-
-    _esm = (files("quantlab.show") / "static" / "drag.js").read_text(encoding="utf-8")
-    value = traitlets.Unicode().tag(sync=True)
-    position = traitlets.Float().tag(sync=True)
-
-
-class _Draggable(Explorer):
-    """An `Explorer` whose control `outlier` is also moved by dragging on the drawing."""
-
-    def _assemble(self):
-        slider = self.controls["outlier"]
-        self.html = DragFace(position=slider.value, layout=self.html.layout)
-        # Both ways: a drag back to where the last drag ended has to count as a move.
-        traitlets.link((slider, "value"), (self.html, "position"))
-        return super()._assemble()
-
-
 def explorer(weights):
     """Return the explorer of a layer in 4 bits, with one weight to drag out of its block.
 
@@ -241,7 +215,7 @@ def explorer(weights):
     codebook = control(widgets.ToggleButtons, "codebook", options=list(CODEBOOKS))
     codebook.style.button_width = "5em"
     size = {"value": 6.0, "max": LARGEST, "readout_format": ".1f"}
-    return _Draggable(
+    return Explorer(
         {
             "codebook": codebook,
             "block_size": control(

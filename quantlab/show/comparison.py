@@ -266,7 +266,7 @@ class Claims:
 # ------------------------------------------------------------------------------- the explorer
 
 LEAST, MOST = 2.0, 8.7  # bits per weight that a budget can be
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 720, 330, 62, 708, 12, 282  # px, of the plot
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 720, 334, 62, 708, 12, 282  # px, of the plot
 TITLES = ("method", "its best setting", "true bits", "error", "")
 
 
@@ -274,9 +274,10 @@ def render(choice):
     """Return a `Choice` as HTML: the best of each method, and all points with the budget."""
     # Fixed widths: nothing moves when a longer setting wins.
     table = html.table(rows(choice), TITLES, widths=(105, 420, 65, 75, 90))
+    budget = html.span(f"At most {choice.budget:.2f} bits: ", html.QUIET)
     return (
         f'<div style="color:{html.INK};font-size:16px;line-height:1.4">'
-        f'<div style="margin:6px 0">{html.span(f"At most {choice.budget:.2f} bits: ", html.QUIET)}'
+        f'<div data-said style="margin:6px 0">{budget}'
         f"{html.span(_answer(choice), bold=True)}</div>"
         f'<div style="overflow-x:auto;white-space:nowrap">{table}</div>{draw(choice).svg()}</div>'
     )

@@ -105,7 +105,7 @@ class Box(_Placed):
 class Mark(_Placed):
     """A small shape around (x, y): "circle" or one of `SHAPES`. size: half its width.
 
-    drag: the ``data-`` attributes of static/drag.js, if it can be dragged.
+    drag: the ``data-`` attributes of static/explorer.js, if it can be dragged.
     """
 
     x: float

@@ -1,14 +1,37 @@
 """Explorers: controls on top, HTML below, and a snapshot of it where no kernel runs."""
 
+import re
 import sys
+from functools import cache
+from importlib.resources import files
 
+import anywidget
 import ipywidgets as widgets
+import traitlets
 from IPython.display import display
 
 from quantlab._checks import whole
 from quantlab.show import html
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@cache
+def script(*names):
+    """Join files of static/ to the one module that anywidget takes, by dropping their imports."""
+    static = files("quantlab.show") / "static"
+    text = "\n".join((static / name).read_text(encoding="utf-8") for name in names)
+    return re.sub(r'^import \{[^}]*\} from "\./\w+\.js";\n', "", text, flags=re.MULTILINE)
+
+
+class Hands(anywidget.AnyWidget):
+    """What keys, screen readers and dragging need of an explorer: unseen, among its controls.
+
+    moved: {the name of a control: where its handle on the drawing was dragged to}; or empty.
+    """
+
+    moved = traitlets.Dict().tag(sync=True)
+    _esm, _css = script("keys.js", "explorer.js"), script("explorer.css")
 
 
 class Explorer:
@@ -33,13 +56,12 @@ class Explorer:
         self.controls, self.render, self.title = dict(controls), render, title
         # On a phone a wide table is scrolled sideways instead of being cut off.
         room = widgets.Layout(min_height=f"{height}px", width="100%", overflow="auto hidden")
-        self.html = widgets.HTML(layout=room)
+        self.html, self.hands = widgets.HTML(layout=room), Hands()
         self.widget = self._assemble()
         self.html.value = render(**self.settings)  # the first settings must work: raise here if not
         self.static = self.html.value if static is None else static
         for control in self.controls.values():
-            _show_whole_description(control)
-            _fit_a_phone(control)
+            _fit(control)
             control.observe(self._update, names="value")
 
     @property
@@ -57,19 +79,23 @@ class Explorer:
         return self.html.value
 
     def _assemble(self):
-        rows = []
-        if self.title:
-            title = f'<b style="color:{html.INK}">{html.escape(self.title)}</b>'
-            rows.append(widgets.HTML(title))
+        title = f'<b style="color:{html.INK}">{html.escape(self.title)}</b>'
+        rows = [widgets.HTML(title)] if self.title else []
         rows += [getattr(control, "widget", control) for control in self.controls.values()]
-        return widgets.VBox([*rows, self.html], layout=widgets.Layout(max_width="100%"))
+        self.hands.observe(lambda change: self.set(**change["new"]), names="moved")
+        box = widgets.VBox([*rows, self.hands, self.html], layout={"max_width": "100%"})
+        return box.add_class("ql-explorer")
 
     def _update(self, change):
+        self.html.add_class("ql-busy")
         # A setting that render cannot serve is said in place: an exception here would be lost.
         try:
-            self.html.value = self.render(**self.settings)
+            shown = self.render(**self.settings)
         except Exception as error:
-            self.html.value = html.message(f"{type(error).__name__}: {error}")
+            shown = html.message(f"{type(error).__name__}: {error}")
+        with self.html.hold_sync():
+            self.html.value = shown
+            self.html.remove_class("ql-busy")
 
     def _ipython_display_(self):
         publish(self.widget, self.title, self.static)
@@ -84,18 +110,12 @@ def control(kind, description, label="10em", **options):
     return kind(description=description, **look, **options)
 
 
-def _show_whole_description(control):
-    """Let a description take the room it needs: by default it is cut off after 80 pixels."""
-    style = getattr(control, "style", None)
-    if getattr(style, "description_width", None) == "":
-        style.description_width = "initial"
-
-
-def _fit_a_phone(control):
-    """Let a control of a fixed width shrink with the page: it would widen the drawing beyond it."""
-    layout = getattr(control, "layout", None)
-    if layout is not None and layout.max_width is None:
-        layout.max_width = "98%"
+def _fit(control):
+    """Let a description take its room, not 80 pixels, and let the control shrink with the page."""
+    if getattr(getattr(control, "style", None), "description_width", None) == "":
+        control.style.description_width = "initial"
+    if hasattr(control, "layout") and control.layout.max_width is None:
+        control.layout.max_width = "98%"
 
 
 def publish(widget, title, static):
@@ -127,45 +147,43 @@ def _snapshot(title, static):
 class Stepper:
     """First, back and next buttons beside a slider, as one control: for stories told in steps.
 
-    steps: how many. name: what one step is called. Its ``value`` runs from 0 to steps - 1.
+    steps: how many. name: what one step is called. first: the number that the slider gives the
+    first of them. Its ``value`` runs from 0 to steps - 1, wherever the slider begins.
     Raises ValueError or TypeError unless steps is a whole number, 1 or more.
     """
 
-    def __init__(self, steps, name="step"):
-        steps = whole("steps", steps, 1)
-        self.slider = widgets.IntSlider(
-            value=0, min=0, max=steps - 1, description=name, style={"description_width": "initial"}
-        )
+    def __init__(self, steps, name="step", first=0):
+        steps, self._first = whole("steps", steps, 1), first
+        span = {"value": first, "min": first, "max": first + steps - 1}
+        look = {"description": name, "style": {"description_width": "initial"}}
+        self.slider = widgets.IntSlider(**span, **look)
         moves = {
             "First": lambda: 0,
             "Back": lambda: max(self.value - 1, 0),
-            "Next": lambda: min(self.value + 1, self.slider.max),
+            "Next": lambda: min(self.value + 1, self.slider.max - first),
         }
-        buttons = [self._button(label, f"{label} {name}", move) for label, move in moves.items()]
-        self.buttons = dict(zip(moves, buttons, strict=True))
+        self.buttons = {label: self._button(label, name, move) for label, move in moves.items()}
         # Play counts in the browser and moves the slider through the kernel: no script link needed.
-        self.play = widgets.Play(value=0, min=0, max=steps - 1, interval=1000)
-        self.play.observe(lambda change: setattr(self, "value", change["new"]), names="value")
-        self.observe(lambda change: setattr(self.play, "value", change["new"]))
-        self.widget = widgets.HBox(
-            [*buttons, self.play, self.slider], layout=widgets.Layout(flex_flow="row wrap")
-        )
+        self.play = widgets.Play(**span, interval=1000)
+        traitlets.link((self.play, "value"), (self.slider, "value"))
+        row = [*self.buttons.values(), self.play, self.slider]
+        self.widget = widgets.HBox(row, layout={"flex_flow": "row wrap"})
 
     @property
     def value(self):
         """The step that is shown, from 0."""
-        return self.slider.value
+        return self.slider.value - self._first
 
     @value.setter
     def value(self, step):
-        self.slider.value = step
+        self.slider.value = step + self._first
 
     def observe(self, handler, names="value"):
         """Call `handler` when the step changes, as a widget's ``observe`` does."""
         self.slider.observe(handler, names=names)
 
-    def _button(self, label, tooltip, move):
-        layout = widgets.Layout(width="auto")
-        button = widgets.Button(description=label, tooltip=tooltip, layout=layout)
+    def _button(self, label, name, move):
+        look = {"tooltip": f"{label} {name}", "layout": {"width": "auto"}}
+        button = widgets.Button(description=label, **look)
         button.on_click(lambda _: setattr(self, "value", move()))
         return button

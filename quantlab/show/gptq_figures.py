@@ -3,7 +3,7 @@
 import matplotlib
 import numpy as np
 
-from quantlab._checks import matrix
+from quantlab.experiments.walk import best_answer, pair_error
 from quantlab.show import style
 
 #: One look per line, in the order in which lines are named: grey tones, dashes and marks differ.
@@ -14,54 +14,30 @@ LOOKS = (
 )
 
 
-def best_answer(h, lost):
-    """Return the change of weight 2 that makes up best for what weight 1 lost.
-
-    h: (2, 2), the Hessian of two inputs. lost: what rounding took from weight 1.
-
-    >>> best_answer([[2.0, 1.5], [1.5, 2.0]], 0.4)
-    0.30000000000000004
-    """
-    h = _two_by_two(h)
-    return float(lost * h[0, 1] / h[1, 1])
-
-
 @matplotlib.rc_context(style.RC)
 def answer_curve(h, lost, title):
     """Return the picture of the layer error against the change of weight 2: a valley.
 
-    h, lost: as for `best_answer`. title: the message, a sentence.
+    h, lost: as for `quantlab.experiments.walk.best_answer`. title: the message, a sentence.
     """
-    h, best = _two_by_two(h), best_answer(h, lost)
+    best = best_answer(h, lost)
     reach = max(abs(best), abs(lost)) * 0.7
     answers = np.linspace(min(0, best) - reach, max(0, best) + reach, 201)
-    errors = _pair_error(h, lost, answers)
+    errors = pair_error(h, lost, answers)
     fig, axes = style.figure(style.WIDEST, 330, title=title)
     axes.plot(answers, errors, color=style.LINE)
     top = errors.max()
     for answer, words, lift in ((0.0, "no answer", 0.2), (best, "the best answer", 0.3)):
-        error = _pair_error(h, lost, answer)
+        error = pair_error(h, lost, answer)
         axes.plot(answer, error, "o", color=style.ERROR, ms=9)
         label = f"{words}\n{answer:+.4f} → error {error:.4f}".replace("-", "−")
         label = label.replace("+0.0000", "0")
         place = (answer + 0.02 * reach, error + lift * top)
         axes.annotate(label, (answer, error), place, ha="left", va="bottom", arrowprops=_stem())
     axes.set(xlabel="added to weight 2", ylabel="layer error", ylim=(0, top))
-    ends = [_pair_error(h, lost, answer) for answer in (0.0, best)]
+    ends = [pair_error(h, lost, answer) for answer in (0.0, best)]
     said = f"Adding nothing gives {ends[0]:.4f}, adding {best:.4f} gives {ends[1]:.4f}, the least."
     return style.picture(fig, f"{title}. A parabola. {said}")
-
-
-def _two_by_two(h):
-    h = matrix("h", h)
-    if h.shape != (2, 2):
-        raise ValueError(f"h must be the Hessian of two inputs, (2, 2), got {h.shape}")
-    return h
-
-
-def _pair_error(h, lost, answer):
-    """Half the quadratic form of (lost, -answer): what weight 2 gains counts against the loss."""
-    return (h[0, 0] * lost**2 - 2 * h[0, 1] * lost * answer + h[1, 1] * answer**2) / 2
 
 
 def _stem():

@@ -37,11 +37,12 @@ def fixed(value, places):
 
 
 def four(value):
-    """Return `value` with four digits.
+    """Return `value` with four digits; below 1e-12 it is the noise of rounding, and 0.
 
-    >>> four(0.0047824), four(17253.4), four(0)
+    >>> four(0.0047824), four(17253.4), four(1.2e-16)
     ('0.004782', '17253', '0.000')
     """
+    value = round(float(value), 12)
     return fixed(value, decimals([value]))
 
 
@@ -121,8 +122,8 @@ def _arithmetic(found, number):
     step = found.steps[number]
     lost = step.weights - step.quantized
     columns = (
-        (222, "weight", "stands at"), (352, "times", "code × step"), (446, "back", "back"),
-        (546, "lost", "lost"), (732, "error", f"error = lost ÷ {four(step.inverse_row[step.row])}"),
+        (216, "weight", "stands at"), (346, "times", "code × step"), (432, "back", "back"),
+        (520, "lost", "lost"), (742, "error", f"error = lost ÷ {four(step.inverse_row[step.row])}"),
     )  # fmt: skip
     for edge, _, name in columns:
         yield Text(edge, TABLE, name, "end", "quiet")
@@ -212,14 +213,12 @@ def snapshot(number=2, example="correlated inputs", bits=3, damping=0.01):
 def explorer():
     """Return the explorer that goes through an example of `EXAMPLES` step by step."""
     example = control(widgets.Dropdown, "example", options=list(EXAMPLES))
-    stepper = Stepper(len(W))
-    stepper.slider.readout = False  # it counts from 0, and the drawing says which step it is
+    stepper = Stepper(len(W), first=1)  # "step 1 of 6", as the drawing says
 
     def fit(change):
         # Before the explorer draws: an example with fewer rows has fewer steps.
         stepper.value = 0
-        last = len(EXAMPLES[change["new"]][1]) - 1
-        stepper.slider.max = stepper.play.max = last
+        stepper.slider.max = stepper.play.max = len(EXAMPLES[change["new"]][1])
 
     example.observe(fit, names="value")
     dampings = [(f"{d:g}", d) for d in DAMPINGS]

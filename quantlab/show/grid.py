@@ -103,11 +103,12 @@ def rounding_errors(x, quantized, title):
 def panels(found):
     """Return the matrices that an explorer of an `Exploration` shows."""
     outlier = tuple(map(tuple, np.argwhere(np.abs(article.X) == np.abs(article.X).max())))
+    heat = np.abs(found.error)
     return [
-        matrix.Panel("codes of X", found.x.codes, outline=outlier),
-        matrix.Panel("X read back", found.x.dequantize(), 3, outline=outlier),
-        matrix.Panel("product", found.product, 2),
-        matrix.Panel("error of the product", found.error, 2, heat=np.abs(found.error)),
+        matrix.Panel("codes of X", found.x.codes, outline=outlier, room="−128"),
+        matrix.Panel("X read back", found.x.dequantize(), 3, outline=outlier, room="−7.890"),
+        matrix.Panel("product", found.product, 2, room="−1785.92"),
+        matrix.Panel("error of the product", found.error, 2, heat=heat, room="−1785.92"),
     ]
 
 

@@ -49,12 +49,13 @@ def span(text, color=None, bold=False):
 
 
 def facts(pairs):
-    """Return pairs (name, text) in a line that wraps between them."""
-    inside = "".join(
+    """Return pairs (name, text) in a line that wraps between them: an explorer's answer."""
+    inside = " ".join(
         f'<span style="white-space:nowrap">{span(name, QUIET)} {span(text, bold=True)}</span>'
         for name, text in pairs
     )
-    return f'<div style="display:flex;flex-wrap:wrap;gap:2px 24px;margin:8px 0">{inside}</div>'
+    look = "display:flex;flex-wrap:wrap;gap:2px 24px;margin:8px 0"
+    return f'<div data-said style="{look}">{inside}</div>'
 
 
 def table(rows, header=(), caption="", row_names=False, widths=(), quiet=()):
@@ -62,17 +63,19 @@ def table(rows, header=(), caption="", row_names=False, widths=(), quiet=()):
 
     rows: lists of strings and numbers; a string that is a number with its unit stands right too.
     header: the column titles. caption: what the table shows. row_names: True marks the first cell
-    of each row as that row's title. widths: of the columns in CSS pixels, so that none moves.
+    of each row as that row's title. widths: of the columns in CSS pixels, so that none moves; less
+    on a phone, where a number beside a wide name would be out of sight.
     quiet: the places of rows in quiet text.
     """
     columns = list(zip(*rows, strict=True)) or [()] * len(header)
     kinds = [_are_numbers(column) for column in columns]
-    widths = [f"min-width:{w}px;" for w in widths] or [""] * len(columns)
+    widths = [f"min-width:min({w}px,40vw);" for w in widths] or [""] * len(columns)
     parts = ['<table style="border-collapse:collapse;font-variant-numeric:tabular-nums;">']
     if caption:
         parts.append(f'<caption style="text-align:left;color:{INK};">{escape(caption)}</caption>')
     if header:
-        cells = map(_cell, ['th scope="col"'] * len(header), header, kinds, widths)
+        tags = ['th scope="col"' if title else "td" for title in header]
+        cells = map(_cell, tags, header, kinds, widths)
         parts.append(f"<thead><tr>{''.join(cells)}</tr></thead>")
     first = ['th scope="row"'] if row_names else []
     parts.append("<tbody>")

@@ -114,7 +114,7 @@ def render(answer):
         ("share of FP16", f"{answer.bytes / memory.weight_bytes(answer.parameters, 'fp16'):.1%}"),
     )
     return (
-        '<div style="font-size:1.25em;margin:8px 0">'
+        '<div data-said style="font-size:1.25em;margin:8px 0">'
         f"{html.span(sentence(answer), bold=True)}</div>{named((_bits(answer), _boxes(answer)))}"
         f'<div style="color:{html.QUIET};margin:4px 0">{html.escape(answer.note) or "&nbsp;"}</div>'
         f"{html.table(rows, row_names=True, widths=(285, 195))}"

@@ -98,6 +98,8 @@ def bars(maxima, apart, threshold, words, below="column of X (feature)", width=3
     words: stand above it, and are its label. below: stands below it.
     """
     pitch = (width - LEFT - 8) / maxima.size
+    low = FLOOR - 13  # of the numbers in the bars; higher where the threshold would strike them out
+    low -= 18 if abs(MAXIMA(threshold) - low) < 10 else 0
     marks = [Text(8, 11, words)]
     marks += [Text(LEFT - 8, MAXIMA(d), str(d), "end") for d in DECADES]
     for j, value in enumerate(np.clip(maxima, LOWEST, HIGHEST)):
@@ -105,7 +107,7 @@ def bars(maxima, apart, threshold, words, below="column of X (feature)", width=3
         marks.append(Box(x, MAXIMA(value), max(pitch * 0.85, 1), FLOOR - MAXIMA(value), color))
         if maxima.size <= FEW:
             middle, number = x + pitch * 0.425, html.number(maxima[j])
-            marks.append(Text(middle, FLOOR - 13, number, "middle", "ground"))
+            marks.append(Text(middle, low, number, "middle", "ground"))
             marks.append(Text(middle, FLOOR + 14, "16 bits" if apart[j] else "8 bits", "middle"))
         elif apart[j] and pitch < 8:  # a thin bar is easily missed
             marks.append(Mark(x + pitch / 2, MAXIMA(value), size=4, fill=color))

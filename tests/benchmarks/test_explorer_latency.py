@@ -42,7 +42,7 @@ _CLICK = """(count) => {
 }"""
 
 
-@pytest.mark.parametrize("name", ["FP16", "FP32", "int64"])
+@pytest.mark.parametrize("name", ["FP16", "FP32", "FP64", "int64"])
 def test_a_bit_click_without_a_kernel(open_page, tmp_path, name):
     file = tmp_path / "page.html"
     file.write_text(bits.bit_explorer(20.23, name).page(), encoding="utf-8")

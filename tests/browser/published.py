@@ -65,7 +65,7 @@ def cut_off(page):
 
 
 def faults(page, within="body"):
-    """The serious and critical faults that axe-core finds on `page`, in one part of it."""
+    """The faults that axe-core finds on `page`, in one part of it."""
     if not page.evaluate("'axe' in window"):
         page.add_script_tag(path=npm.package("axe-core/axe.min.js"))
     # Without preload: axe would fetch the styles once more.
@@ -74,7 +74,6 @@ def faults(page, within="body"):
     return [
         f"{fault['id']}: {node['target']} {node['html'][:120]}"
         for fault in found
-        if fault["impact"] in ("serious", "critical")
         for node in fault["nodes"]
     ]
 

@@ -9,6 +9,7 @@ import pytest
 from lab import new_page
 
 from quantlab import formats
+from quantlab.experiments import codes
 from quantlab.show import bits
 
 SIZE = {"viewport": {"width": 900, "height": 1200}}
@@ -186,6 +187,7 @@ def test_everything_is_reached_by_tab(strip):
     assert {
         "ql-format",
         "ql-number",
+        "ql-picks",
         "ql-step",
         "ql-bit",
         "ql-pick",
@@ -212,6 +214,7 @@ def test_what_has_the_focus_is_outlined(strip):
         ("0x4d0f", 20.234375),
         ("0b0100110100001111", 20.234375),
         ("0 10011 0100001111", 20.234375),
+        ("0x3C00", 1.0),
         ("-1e-3", float(np.float16(-1e-3))),
         ("2^-14", 2.0**-14),
         ("65520", math.inf),
@@ -221,6 +224,26 @@ def test_a_number_is_typed_in_any_notation(strip, text, value):
     one = strip(0)
     one.type(text)
     assert (one.value, one.message.startswith("A decimal")) == (value, True)
+
+
+def test_digits_that_fit_are_read_as_bits_and_that_is_said(strip):
+    one = strip(0)
+    one.type("0100110100001111")
+    assert (one.value, one.message.startswith("Read as the 16 bits of FP16")) == (20.234375, True)
+
+
+def test_with_a_point_the_same_digits_are_a_number(strip):
+    one = strip(0, "FP8_E4M3")
+    one.type("00000011.")
+    assert (one.value, one.message.startswith("A decimal")) == (11.0, True)
+
+
+def test_enter_on_a_number_that_was_cut_to_fit_the_box_changes_nothing(strip):
+    one = strip(0, "FP32")
+    one.type("0x3dcccccd")
+    one.bit(0).click()
+    one.box.press("Enter")
+    assert "exactly a value of FP32" in one.error
 
 
 def test_the_answer_is_there_while_you_type(strip):
@@ -315,7 +338,7 @@ def test_the_table_holds_the_number_in_every_format(strip):
     one = strip(202.3)
     rows = [
         row.locator("th, td").all_inner_texts()
-        for row in one.page.locator(".ql-table tbody tr").all()
+        for row in one.page.locator(".ql-bits > .ql-table tbody tr").all()
     ]
     shown = {row[0]: (row[1].replace("≈ ", ""), row[3]) for row in rows}
     wanted = {f.name: (f"{f.round(202.3):.9g}", f.bits(202.3)) for f in formats.ALL.values()}
@@ -339,6 +362,14 @@ def test_widths_of_a_known_format_are_that_format(strip):
     assert one.page.locator(".ql-format option:checked").inner_text() == "BF16"
 
 
+def test_infinity_outlives_a_mantissa_without_bits(strip):
+    one = strip(1)
+    for bits_ in ("0", "10"):
+        one.page.get_by_label("mantissa bits").fill(bits_)
+        one.page.get_by_label("mantissa bits").press("Enter")
+    assert one.page.locator(".ql-format option:checked").inner_text() == "FP16"
+
+
 def test_a_width_out_of_range_is_not_taken(strip):
     one = strip(1)
     one.page.get_by_label("exponent bits").fill("12")
@@ -357,6 +388,155 @@ def test_whole_numbers_of_any_width(strip, value, format, shown):
 def test_a_whole_number_too_large_is_held_and_said(strip):
     one = strip(300, "int8")
     assert one.value == 127.0 and "-173" in one.error
+
+
+@pytest.mark.parametrize("f", codes.FLOATS.values(), ids=lambda f: f.name)
+def test_the_quick_picks_are_the_landmarks_of_the_format(strip, f):
+    one = strip(20, f.name)
+    picks = one.page.get_by_label("go to a value")
+    wanted = {"largest": f.max, "smallest subnormal": f.smallest_subnormal, "1 + epsilon": None}
+    wanted["1 + epsilon"] = 1 + f.epsilon
+    found = {}
+    for name in wanted:
+        picks.select_option(label=name)
+        found[name] = one.value
+    assert (found, one.page.locator(".ql-error").inner_text()[:8]) == (wanted, "No error")
+
+
+def test_fp64_is_the_float_of_python(strip):
+    one = strip(0, "FP64")
+    one.type("0.1")
+    assert (one.value, Decimal(one.text)) == (0.1, Decimal.from_float(0.1))
+
+
+def test_neighbours_in_fp64_are_told_apart(strip):
+    label = strip(0.1, "FP64").page.locator(".ql-line svg").first.get_attribute("aria-label")
+    found = [float(text) for text in re.findall(r"value (?:≈ )?([\d.e-]+),", label)]
+    assert found == [np.nextafter(0.1, 0), np.nextafter(0.1, 1)]
+
+
+# ---------------------------------------------------------------- folded: rounding, range, sums
+
+
+def unfolded(one):
+    """Open the folded part; a function that reads its rows: name -> value, error, note."""
+    one.page.locator("summary").click()
+
+    def rows():
+        one.page.wait_for_timeout(50)  # the rows follow with the next frame
+        read = [
+            row.locator("th, td").all_inner_texts()
+            for row in one.page.locator(".ql-more tbody tr").all()
+        ]
+        return {name: [text.replace("−", "-") for text in texts] for name, *texts in read}
+
+    return rows
+
+
+def test_what_is_rarely_used_is_folded_at_first(strip):
+    assert not strip().page.locator(".ql-more table").is_visible()
+
+
+def test_every_rule_of_rounding_is_shown_with_its_error(strip):
+    rows = unfolded(strip())()
+    assert {name: rows[name][:2] for name in list(rows)[:4]} == {
+        "nearest even": ["20.234375", "+0.00438"],
+        "down": ["20.21875", "-0.0112"],
+        "up": ["20.234375", "+0.00438"],
+        "toward zero": ["20.21875", "-0.0112"],
+    }
+
+
+def test_stochastic_rounding_says_its_odds(strip):
+    assert unfolded(strip())()["stochastic"][2] == "28 %: 20.21875, 72 %: 20.234375"
+
+
+def test_a_rule_is_taken_and_the_number_that_was_asked_for_stays(strip):
+    one = strip()
+    unfolded(one)
+    one.page.get_by_role("button", name="down", exact=True).click()
+    assert (one.value, "against 20.23" in one.error) == (20.21875, True)
+
+
+def test_a_stochastic_draw_is_one_of_the_two_neighbours(strip):
+    one = strip(0.5 + 2**-12)
+    unfolded(one)
+    seen = set()
+    for _ in range(20):  # half and half: both come, but for one in 2^19
+        one.page.get_by_role("button", name="stochastic").click()
+        seen.add(one.value)
+    assert seen == {0.5, 0.5 + 2**-11}
+
+
+@pytest.mark.parametrize("b", ["1", "0.1", "-3", "2048", "6e4", "1/3"])
+def test_sums_and_products_are_rounded_as_numpy_does(strip, b):
+    one = strip(2047)
+    rows = unfolded(one)
+    one.page.get_by_label("b, for sums").fill(b)
+    found = rows()
+    first, second = (
+        np.float16(2047),
+        np.float16(codes.decode(formats.FP16, codes.nearest(formats.FP16, b)[0])),
+    )
+    with np.errstate(over="ignore"):
+        wanted = [first + second, first * second]
+    shown = [found[name][0].replace("≈ ", "").replace("∞", "inf") for name in ("a + b", "a × b")]
+    assert shown == [f"{float(x):.9g}" for x in wanted]
+
+
+def test_what_a_sum_loses_is_said(strip):
+    one = strip(2048)
+    rows = unfolded(one)
+    one.page.get_by_label("b, for sums").fill("1")
+    assert rows()["a + b"] == ["2048", "-1", "b = 1, unrounded = 2049"]
+
+
+def test_what_is_no_number_is_named_beside_the_sum(strip):
+    one = strip()
+    rows = unfolded(one)
+    one.page.get_by_label("b, for sums").fill("abc")
+    assert "is not a number" in rows()["a + b"][2]
+
+
+@pytest.mark.parametrize("format", ["FP16", "FP64", "FP4_E2M1", "int8"])
+def test_the_place_on_the_log_scale_is_said(strip, format):
+    one = strip(2, format)
+    unfolded(one)
+    f = codes.named(format)
+    low, high = (1, 127) if format == "int8" else (f.smallest_subnormal, f.max)
+    share = (1 - math.log2(low)) / (math.log2(high) - math.log2(low))
+    label = one.page.locator(".ql-range svg").get_attribute("aria-label")
+    assert f"2 is {share:.0%} of the way".replace("%", " %") in label
+
+
+@pytest.mark.parametrize("text", ["0", "inf", "nan"])
+def test_what_has_no_logarithm_has_no_place_on_the_scale(strip, text):
+    one = strip(text)
+    unfolded(one)
+    label = one.page.locator(".ql-range svg").get_attribute("aria-label")
+    assert "has no place on it" in label
+
+
+def test_the_hex_digits_are_edited_in_the_number_box(strip):
+    one = strip()
+    one.page.get_by_role("button", name="0x4d0f").click()
+    one.page.keyboard.press("End")
+    one.page.keyboard.press("Backspace")
+    one.page.keyboard.type("e")
+    assert (one.box.input_value(), one.bits) == ("0x4d0e", "0 10011 0100001110")
+
+
+@pytest.mark.parametrize(
+    "name, text", [("value", "20.234375"), ("bits", "0b0100110100001111"), ("hex", "0x4d0f")]
+)
+def test_value_bits_and_hex_are_copied(strip, name, text):
+    one = strip()
+    unfolded(one)
+    one.page.get_by_role("button", name=f"copy the {name}").click()
+    other = one.page.get_by_label("b, for sums")
+    other.fill("")
+    other.press("Control+v")
+    assert other.input_value() == text
 
 
 # ---------------------------------------------------------------- what is explained
@@ -387,7 +567,7 @@ def test_the_number_line_names_the_neighbours_and_gaps(strip, value):
         with np.errstate(over="ignore"):
             other = np.nextafter(here, np.float16(to))
         gap = abs(float(other) - float(here)) if np.isfinite(other) else formats.FP16.spacing(value)
-        name = f"{float(other):.8g}" if np.isfinite(other) else "∞"
+        name = f"{float(other):.9g}" if np.isfinite(other) else "∞"
         found = re.search(rf"{word} value (?:≈ )?([^,]+), gap ([\d.e+-]+)", label)
         assert (found[1].replace("e-0", "e-"), float(found[2])) == (
             name.replace("e-0", "e-"),
@@ -452,7 +632,8 @@ def test_every_control_has_a_name(strip):
 
 
 def places(one):
-    names = [".ql-strip", ".ql-value-box", ".ql-explanation", ".ql-line", ".ql-table"]
+    names = [".ql-strip", ".ql-value-box", ".ql-explanation", ".ql-bits > .ql-line"]
+    names.append(".ql-bits > .ql-table")
     return [one.page.locator(name).bounding_box()["y"] for name in names]
 
 
@@ -472,7 +653,8 @@ def test_nothing_jumps(strip, options):
 def test_a_phone_needs_no_sideways_scrolling(strip):
     one = strip(**PHONE)
     widths = []
-    for name in ("FP16", "FP32", "int32"):
+    one.page.locator("summary").click()
+    for name in ("FP16", "FP32", "FP64", "int32"):
         one.pick(name)
         widths.append(one.page.evaluate("() => document.documentElement.scrollWidth"))
     assert max(widths) <= 390
@@ -485,10 +667,18 @@ def test_no_word_of_the_fields_is_cut_off(strip, width):
     cut = """() => [...document.querySelectorAll(".ql-card > *")]
       .filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.textContent)"""
     found = []
-    for name in ("FP16", "BF16", "FP32", "FP4_E2M1", "int8", "int32"):
+    for name in ("FP16", "BF16", "FP32", "FP64", "FP4_E2M1", "int8", "int32"):
         one.pick(name)
         found += one.page.evaluate(cut)
-    assert found == []
+    one.pick("FP16")
+    one.type("2^-24")
+    assert found + one.page.evaluate(cut) == []
+
+
+@pytest.mark.parametrize("text", ["inf", "nan"])
+def test_the_words_about_infinity_and_nan_wrap(strip, text):
+    formula = strip(text, **PHONE).page.locator(".ql-formula")
+    assert formula.evaluate("(node) => node.scrollWidth <= node.clientWidth")
 
 
 def test_bits_are_large_enough_for_a_finger(strip):
@@ -545,6 +735,8 @@ WORDS += [
     ".ql-number",
     ".ql-labelled > span",
     ".ql-step",
+    ".ql-picks",
+    ".ql-more summary",
 ]
 
 
@@ -603,11 +795,17 @@ def test_two_views_of_one_strip_agree(in_lab):
     assert other.inner_text() == "−20.234375"
 
 
+def test_enter_answers_at_once_in_jupyterlab(in_lab):
+    _, strip = in_lab
+    strip.type("abc")
+    assert "“abc” is not a number" in strip.message
+
+
 def test_jupyterlab_leaves_the_keys_to_the_strip(in_lab):
     _, strip = in_lab
     strip.bit(15).click()
     strip.page.keyboard.type("0011110000000000")
-    for key in ("Home", "ArrowDown", "ArrowRight"):
+    for key in ("Home", "ArrowDown", "ArrowRight", "x", "d", "d", "b", "m", "a"):
         strip.page.keyboard.press(key)
     cells = strip.page.evaluate(
         "() => window.jupyterapp.shell.currentWidget.content.model.cells.length"

@@ -3,6 +3,7 @@
 import base64
 import json
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ ODD = [
     formats.MiniFloat("E2M1", 2, 1, 1, "ieee"),
     formats.MiniFloat("E5M3", 5, 3, 40, "none"),
 ]
-LARGE = [formats.FP32, formats.TF32, formats.MiniFloat("FP64", 11, 52, 1023)]
+LARGE = [formats.FP32, formats.TF32, codes.FP64]
 
 _LOAD = """async (source) => {
   const url = URL.createObjectURL(new Blob([source], {type: "text/javascript"}));
@@ -61,7 +62,7 @@ def pack(array):
 
 
 def data(f):
-    return bits._as_data(f)
+    return codes.as_data(f)
 
 
 _DECODE = """([format, codes, expected]) => {
@@ -171,28 +172,171 @@ def test_steps_visit_every_value_in_ascending_order(page, f):
     assert np.array_equal(np.array(seen, dtype=float), f.finite_values())
 
 
-TYPED = [
+# What Python reads: tests/show/test_bits.py runs the same cases.
+TYPED = json.loads(Path(__file__).parents[1].joinpath("typed_numbers.json").read_text("utf-8"))
+
+
+def test_the_page_reads_what_python_reads_and_refuses_what_it_refuses(page):
+    call = """(cases) => cases.map(([text, format]) => {
+      try {
+        const { code, number } = mf.parse(text, format);
+        const digits = (code ?? mf.encode(format, number)).toString(2);
+        return digits.padStart(mf.width(format), "0");
+      } catch (problem) { return problem instanceof RangeError ? null : String(problem); }
+    })"""
+    found = page.evaluate(call, [[one["text"], data(codes.named(one["format"]))] for one in TYPED])
+    read = zip(TYPED, found, strict=True)
+    assert [(one, bits) for one, bits in read if bits != one["bits"]] == []
+
+
+NUMBERS = [
     "20.23",
-    "1/3",
     "-2/3",
-    "202.3",
     "1e-7",
     "0.1",
     "65519.99",
     "65520",
     "-1e-9",
     "2047/2048",
-    "2^-14",
+    "1e40",
+    "-448.5",
 ]
 
 
-@pytest.mark.parametrize("f", formats.ALL.values(), ids=lambda f: f.name)
+@pytest.mark.parametrize("f", codes.FLOATS.values(), ids=lambda f: f.name)
 def test_typed_numbers_are_rounded_once_as_exact_fractions(page, f):
     number = "mf.parse(t, format).number"
     call = f"([format, texts]) => texts.map((t) => String(mf.encode(format, {number})))"
-    shown = [int(code) for code in page.evaluate(call, [data(f), TYPED])]
-    exact = [Fraction(2) ** -14 if text == "2^-14" else Fraction(text) for text in TYPED]
-    assert shown == [codes.encode(f, number) for number in exact]
+    shown = [int(code) for code in page.evaluate(call, [data(f), NUMBERS])]
+    assert shown == [codes.encode(f, Fraction(text)) for text in NUMBERS]
+
+
+# ---------------------------------------------------------------- other rules of rounding
+
+
+def directed(f, x, mode):
+    """What a rule makes of an exact number: the last value below it, or the first above."""
+    values = [Fraction(value) for value in f.finite_values()]
+    below = max((value for value in values if value <= x), default=None)
+    above = min((value for value in values if value >= x), default=None)
+    if mode == "zero":
+        mode = "down" if x > 0 else "up"
+    return below if mode == "down" else above
+
+
+@pytest.mark.parametrize("mode", ["down", "up", "zero"])
+@pytest.mark.parametrize("f", [f for f in SMALL if f.width <= 8], ids=lambda f: f.name)
+def test_directed_rounding_takes_the_neighbour_on_that_side(page, f, mode):
+    rng = np.random.default_rng(4)
+    inside = [*rng.uniform(-f.max, f.max, 200).tolist(), f.max, -f.max, f.smallest_subnormal / 3]
+    call = """([format, values, mode]) => values.map((value) => (
+      toDouble(mf.decode(format, mf.encode(format, fromDouble(value), mode)))))"""
+    found = page.evaluate(call, [data(f), inside, mode])
+    assert found == [directed(f, Fraction(value), mode) for value in inside]
+
+
+@pytest.mark.parametrize(
+    "name, mode, value, wanted",
+    [
+        ("FP16", "down", 7e4, 65504.0),
+        ("FP16", "up", 7e4, np.inf),
+        ("FP16", "zero", -7e4, -65504.0),
+        ("FP16", "down", -7e4, -np.inf),
+        ("FP16", "zero", np.inf, np.inf),
+        ("FP8_E4M3", "zero", 1e3, 448.0),
+        ("FP4_E2M1", "up", 1e3, 6.0),
+        ("int8", "down", -1.5, -2.0),
+        ("int8", "up", -1.5, -1.0),
+        ("int8", "zero", -1.5, -1.0),
+        ("int8", "up", 1e3, 127.0),
+    ],
+)
+def test_directed_rounding_at_the_ends(page, name, mode, value, wanted):
+    call = """([format, value, mode]) => (
+      toDouble(mf.decode(format, mf.encode(format, fromDouble(Number(value)), mode))))"""
+    assert (
+        page.evaluate(call, [data(codes.named(name)), str(value).replace("inf", "Infinity"), mode])
+        == wanted
+    )
+
+
+@pytest.mark.parametrize("name", ["FP16", "BF16", "FP8_E4M3", "FP4_E2M1", "FP64", "int8"])
+@pytest.mark.parametrize("text", ["20.23", "-0.3", "1/3", "3.4"])
+def test_stochastic_rounding_is_right_on_average(page, name, text):
+    f = codes.named(name)
+    call = """([format, text]) => mf.chances(format, mf.parse(text, format).number)
+      .map(([code, share]) => [String(code), share])"""
+    drawn = page.evaluate(call, [data(f), text])
+    mean = sum(Fraction(codes.decode(f, int(code))) * Fraction(share) for code, share in drawn)
+    largest = 127 if name == "int8" else f.max
+    held = np.clip(float(Fraction(text)), -largest, largest)
+    # A share is given to nine places, and is a share of the gap between the two.
+    gap = abs(np.subtract(*(codes.decode(f, int(code)) for code, _ in (drawn * 2)[:2])))
+    assert abs(float(mean) - held) <= gap * 1e-9 + 1e-15
+
+
+def test_a_value_of_the_format_is_never_drawn_away(page):
+    call = (
+        "(format) => mf.chances(format, mf.parse('0.5', format).number).map(([, share]) => share)"
+    )
+    assert page.evaluate(call, data(formats.FP16)) == [1]
+
+
+def test_beyond_the_largest_value_the_share_of_infinity_grows_to_one(page):
+    call = """([format, text]) => mf.chances(format, mf.parse(text, format).number)
+      .map(([, share]) => share)"""
+    found = [page.evaluate(call, [data(formats.FP16), text]) for text in ("65512", "65536", "1e9")]
+    assert found == [[0.75, 0.25], [0, 1], [0, 1]]
+
+
+# ---------------------------------------------------------------- sums, landmarks
+
+
+@pytest.mark.parametrize("operation, numpy", [("add", np.add), ("multiply", np.multiply)])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_sums_and_products_are_those_of_ieee_754(page, kind, operation, numpy):
+    f = codes.named(f"FP{np.dtype(kind).itemsize * 8}")
+    rng = np.random.default_rng(5)
+    a, b = (rng.normal(0, 1, 300) * 2.0 ** rng.integers(-20, 12, 300) for _ in range(2))
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, float(np.finfo(kind).max)]
+    a = np.concatenate([a, np.repeat(special, len(special))]).astype(kind)
+    b = np.concatenate([b, np.tile(special, len(special))]).astype(kind)
+    call = """([format, operation, a, b]) => a.map((text, i) => {
+      const [one, other] = [text, b[i]].map((t) => fromDouble(Number(t)));
+      return String(mf.encode(format, mf[operation](one, other)));
+    })"""
+    texts = [
+        [str(float(x)).replace("inf", "Infinity").replace("nan", "NaN") for x in y] for y in (a, b)
+    ]
+    found = np.array([int(code) for code in page.evaluate(call, [data(f), operation, *texts])])
+    with np.errstate(all="ignore"):
+        exact = numpy(a, b)
+    wanted = exact.view(f"u{exact.itemsize}").astype(object)
+    wrong = [i for i in range(len(a)) if found[i] != wanted[i] and exact[i] == exact[i]]
+    nan = [codes.decode(f, int(code)) for code in found[np.isnan(exact)]]
+    assert wrong == [] and all(np.isnan(nan))
+
+
+@pytest.mark.parametrize("f", [*codes.FLOATS.values(), *ODD], ids=lambda f: f.name)
+def test_landmarks_are_those_of_quantlab(page, f):
+    call = """(format) => mf.landmarks(format).map(([name, code]) => [name, String(code)])"""
+    found = {name: codes.decode(f, int(code)) for name, code in page.evaluate(call, data(f))}
+    wanted = {"largest": f.max, "smallest normal": f.smallest_normal, "infinity": np.inf, "0": 0.0}
+    wanted |= {"smallest subnormal": f.smallest_subnormal, "1": 1.0, "1 + epsilon": 1 + f.epsilon}
+    assert np.isnan(found.pop("NaN", np.nan))
+    assert found == {name: wanted[name] for name in found}
+    assert {"largest", "smallest normal", "0"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    "text", ["20.23", "-1/3", "2^-1074", "1e300", "1", "2", "3/4", "-1e-20", "65504"]
+)
+def test_logarithms_place_a_number_on_the_range(page, text):
+    found = page.evaluate(
+        "([text, format]) => mf.log2(mf.parse(text, format).number)", [text, data(codes.FP64)]
+    )
+    number = Fraction(2) ** -1074 if "^" in text else abs(Fraction(text))
+    assert abs(found - np.log2(float(number))) < 1e-8
 
 
 @pytest.mark.parametrize("width", [2, 4, 7, 8, 16, 33, 64])

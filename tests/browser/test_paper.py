@@ -55,8 +55,8 @@ def test_each_prediction_has_a_line_to_write_on_and_its_answer_at_the_end(paper)
     assert not paper.locator("details.answer").filter(visible=True).count()
 
 
-def test_no_figure_is_torn_apart(paper):
-    kept = paper.locator("img, pre, blockquote, tr").evaluate_all(
+def test_no_figure_and_no_table_is_torn_apart(paper):
+    kept = paper.locator("img, pre, blockquote, table, tr").evaluate_all(
         "all => all.map((node) => getComputedStyle(node).breakInside)"
     )
     assert set(kept) == {"avoid"}

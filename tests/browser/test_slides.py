@@ -6,6 +6,21 @@ from published import PHONE, WIDE, cut_off, faults, npm, site, stems, too_wide
 pytestmark = pytest.mark.skipif(not npm.can_run(), reason=npm.HOW_TO_GET_THEM)
 READABLE = 20  # pixels of 720: what is smaller, the last row of a lecture hall cannot read
 
+# Texts that are too small on the screen, drawings scaled as they are. Powers may be smaller.
+_TOO_SMALL = """() => { window.tooSmall = (root, READABLE) => {
+  const words = document.createTreeWalker(root, NodeFilter.SHOW_TEXT), small = [];
+  const skip = ".katex, aside, [hidden], .ql-live, .unseen, .still, option, sup";
+  for (let node = words.nextNode(); node; node = words.nextNode()) {
+    const holder = node.parentElement, svg = holder.closest("svg[viewBox]");
+    const word = node.textContent.trim().slice(0, 40);
+    if (!word || holder.closest(skip) || !holder.checkVisibility()) continue;
+    const drawn = svg && svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    const size = parseFloat(getComputedStyle(holder).fontSize) * (drawn || holder.currentCSSZoom);
+    if (size < READABLE - 0.05) small.push(`${size.toFixed(1)} px: ${word}`);
+  }
+  return small;
+}; }"""
+
 # Goes to every slide with all that comes on clicks, waits for its explorers, and measures.
 _EVERY_SLIDE = """async (READABLE) => {
   const found = [];
@@ -23,20 +38,14 @@ _EVERY_SLIDE = """async (READABLE) => {
     const edge = slide.getBoundingClientRect();
     const outside = [...body.querySelectorAll("*")].filter((node) => {
       const box = node.getBoundingClientRect();
-      const hidden = box.width < 2 || node.closest("[hidden], svg, .katex, .ql-live");
+      const scrolled = "[hidden], svg, .katex, .ql-live, .live-face, .ql-formula";
+      const hidden = box.width < 2 || node.closest(scrolled);
       return !hidden && (box.right > edge.right + 1 || box.bottom > edge.bottom + 1);
     });
     const pictures = [...body.querySelectorAll(".picture img")]
       .filter((image) => image.getBoundingClientRect().width)
       .map((image) => image.getBoundingClientRect().width / image.getAttribute("width"));
-    const words = document.createTreeWalker(slide, NodeFilter.SHOW_TEXT), small = [];
-    for (let node = words.nextNode(); node; node = words.nextNode()) {
-      const holder = node.parentElement;
-      const word = node.textContent.trim().slice(0, 40);
-      if (!word || holder.closest(".explorer, .katex, aside, [hidden]")) continue;
-      const size = parseFloat(getComputedStyle(holder).fontSize) * holder.currentCSSZoom;
-      if (size < READABLE) small.push(`${size.toFixed(1)} px: ${word}`);
-    }
+    const small = tooSmall(slide, READABLE);
     found.push({
       small,
       name: slide.dataset.cell ?? "title",
@@ -51,6 +60,57 @@ _EVERY_SLIDE = """async (READABLE) => {
 }"""
 
 
+# Moves every control of an explorer to its ends, a menu through all it has, and looks each time.
+_USE = """async ([cell, READABLE]) => {
+  const slide = Reveal.getSlides().find((one) => one.dataset.cell === cell);
+  const { h, v } = Reveal.getIndices(slide);
+  Reveal.slide(h, v);
+  const frame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  const place = slide.querySelector(".explorer[data-live]");
+  while (!place.querySelector(".live")) await frame();
+  const edge = slide.getBoundingClientRect(), faults = new Set();
+  const look = async (what) => {
+    await frame();
+    for (const text of tooSmall(place, READABLE)) faults.add(`${what}: ${text}`);
+    for (const node of place.querySelectorAll("*")) {
+      const box = node.getBoundingClientRect();
+      const scrolled = ".live-face *, .ql-formula *, [hidden], .ql-live, .unseen, option";
+      if (node.closest(scrolled) || box.width < 2) continue;
+      const out = box.right > edge.right + 1 || box.bottom > edge.bottom + 1;
+      if (out) faults.add(`${what}: ${node.className} is out`);
+    }
+  };
+  const set = (control, name, value, kind) => {
+    control[name] = value;
+    control.dispatchEvent(new Event(kind, { bubbles: true }));
+  };
+  await look("start");
+  const boxes = "[type=range], [type=radio], [type=checkbox]";
+  const controls = place.querySelectorAll(`select, input:is(${boxes})`);
+  for (const control of controls) {
+    if (!control.checkVisibility()) continue;
+    const name = control.ariaLabel ?? control.parentElement.textContent;
+    if (control.tagName === "SELECT") {
+      for (let at = 0; at < control.options.length; at += 1) {
+        const option = control.options[at];
+        if (option.hidden || !option.value) continue;
+        set(control, "selectedIndex", at, "change");
+        await look(`${name} ${option.textContent}`);
+      }
+    } else if (control.type === "range") {
+      for (const end of [control.max, 0, control.max]) {
+        set(control, "value", end, "input");
+        await look(`${name} ${end}`);
+      }
+    } else {
+      control.click();
+      await look(name);
+    }
+  }
+  return [...faults];
+}"""
+
+
 @pytest.fixture
 def show(open_page):
     """Open a deck; at the end, a request that left this machine fails the test."""
@@ -60,6 +120,7 @@ def show(open_page):
         page = open_page(**({"viewport": WIDE} | options))
         tries.append(cut_off(page))
         page.goto((site() / f"{stem}.slides.html").as_uri())
+        page.evaluate(_TOO_SMALL)
         return page
 
     yield go
@@ -87,6 +148,32 @@ def test_nothing_on_a_slide_is_cut_off_or_too_small(stem, show):
     assert [s["name"] for s in slides if s["empty"]] == []
 
 
+@pytest.mark.parametrize("stem", stems())
+def test_an_explorer_can_be_read_and_stays_on_its_slide_while_it_is_used(stem, show):
+    page = show(stem)
+    live = page.locator("section[data-cell]:has(> .sheet .explorer[data-live])")
+    for cell in live.evaluate_all("(all) => all.map((one) => one.dataset.cell)"):
+        assert page.evaluate(_USE, [cell, READABLE]) == []
+
+
+def test_on_a_slide_a_bit_is_40_pixels_and_a_value_60(show):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    assert page.locator(".present .ql-bit").first.bounding_box()["width"] == pytest.approx(40)
+    size = "(node) => parseFloat(getComputedStyle(node).fontSize) * node.currentCSSZoom"
+    assert page.locator(".present .ql-short").evaluate(size) == pytest.approx(60)
+
+
+def test_the_table_of_the_bit_explorer_comes_when_it_is_asked_for(show):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    table = page.locator(".present .ql-bits > .ql-table")
+    assert not table.is_visible()
+    page.locator(".present").get_by_role("button", name="In every format").click()
+    assert table.is_visible()
+    assert page.evaluate("tooSmall(Reveal.getCurrentSlide(), 20)") == []
+
+
 # The questions that have an output after them on the same slide, without a click between.
 _TOGETHER = """() => Reveal.getSlides().filter((slide) => {
   const asked = slide.querySelector("blockquote.predict");
@@ -111,7 +198,7 @@ def test_on_a_phone_a_deck_is_a_page_that_fits(stem, show):
     assert page.evaluate("document.documentElement.scrollHeight") > 5 * PHONE["height"]
 
 
-def test_slides_have_no_serious_fault_of_accessibility(show):
+def test_slides_have_no_fault_of_accessibility(show):
     page = show("04_absmax_and_zero_point")
     for cell in ("product-text", "ruler", "published-table", "explorer", "exercises"):
         go_to(page, cell)
@@ -126,6 +213,15 @@ def test_a_bit_flips_on_a_slide(show):
     assert bit.get_attribute("aria-pressed") == "true"
 
 
+@pytest.mark.parametrize("name", ["FP64", "FP32", "int32"])
+def test_the_bit_explorer_stays_on_its_slide_in_every_format(show, name):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    page.locator(".present .ql-format").select_option(label=name)
+    sheet = page.locator(".present .sheet:has(.ql-bits)")
+    assert sheet.evaluate("(node) => node.scrollHeight <= node.clientHeight")
+
+
 def test_a_slider_moves_on_a_slide_and_its_keys_do_not_turn_it(show):
     page = show("04_absmax_and_zero_point")
     go_to(page, "explorer")
@@ -134,6 +230,43 @@ def test_a_slider_moves_on_a_slide_and_its_keys_do_not_turn_it(show):
     slider.press("ArrowLeft")
     assert page.locator(".present .live-face").inner_text() != before
     assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") == "explorer"
+
+
+@pytest.mark.parametrize("key", ["ArrowRight", " "])
+def test_keys_turn_slides_after_a_click_on_a_bit(show, key):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    page.locator(".present .ql-bit").nth(2).click()
+    page.keyboard.press(key)
+    assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") != "bit-explorer"
+
+
+def test_a_bit_that_was_reached_by_tab_keeps_its_keys(show):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    page.locator(".present .ql-bit").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    assert page.locator(".present .ql-bit").nth(1).get_attribute("aria-pressed") == "false"
+    assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") == "bit-explorer"
+
+
+def test_esc_lets_go_of_a_slider_and_arrows_turn_slides_again(show):
+    page = show("04_absmax_and_zero_point")
+    go_to(page, "explorer")
+    page.locator(".present").get_by_role("slider", name="bits").click()
+    page.keyboard.press("Escape")
+    assert not page.evaluate("Reveal.isOverview()")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") != "explorer"
+
+
+def test_space_turns_the_slide_from_a_slider(show):
+    page = show("04_absmax_and_zero_point")
+    go_to(page, "explorer")
+    page.locator(".present").get_by_role("slider", name="bits").click()
+    page.keyboard.press(" ")
+    assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") != "explorer"
 
 
 def test_a_remote_turns_slides_wherever_the_focus_is(show):

@@ -1,5 +1,7 @@
 """The website in Chromium, cut off from the network: pages, a phone, the dark, explorers."""
 
+import re
+
 import pytest
 from published import PHONE, WIDE, cut_off, faults, npm, served, site, stems, too_wide
 
@@ -40,10 +42,18 @@ def alive(page, number=0):
     return live
 
 
+def all_alive(page):
+    """Open every answer of the page, and mount every explorer that it has."""
+    for number in range(page.locator(".explorer[data-live]").count()):
+        alive(page, number)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_and_has_no_serious_fault_of_accessibility(name, visit):
+def test_a_page_fits_and_has_no_fault_of_accessibility(name, visit):
     page = visit(name)
     assert too_wide(page) == []
+    all_alive(page)
     assert faults(page) == []
     page.set_viewport_size(PHONE)
     assert too_wide(page) == []
@@ -51,11 +61,9 @@ def test_a_page_fits_and_has_no_serious_fault_of_accessibility(name, visit):
 
 
 @pytest.mark.parametrize("name", ["index", "explorers", stems()[-1]])
-def test_the_dark_pages_have_no_serious_fault_of_accessibility(name, visit):
+def test_the_dark_pages_have_no_fault_of_accessibility(name, visit):
     page = visit(name, color_scheme="dark")
-    if name == "explorers":
-        for number in range(page.locator(".explorer[data-live]").count()):
-            alive(page, number)
+    all_alive(page)
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert faults(page) == []
 
@@ -169,6 +177,15 @@ def test_search_finds_a_word_and_leads_to_its_section(visit):
     assert 0 <= heading.bounding_box()["y"] < WIDE["height"]
 
 
+def test_search_says_how_many_there_are_and_how_many_it_shows(visit):
+    page = visit("index")
+    page.click("#search")
+    page.keyboard.type("bits")
+    page.get_by_text("sections found, the first 12 are shown").wait_for()
+    found = int(page.locator(".search [role=status]").inner_text().split()[0])
+    assert found > page.locator(".search li").count() == 12
+
+
 def test_search_says_when_there_is_nothing(visit):
     page = visit("index")
     page.click("#search")
@@ -193,6 +210,53 @@ def test_an_explorer_answers_as_python_does(visit):
     assert same
 
 
+def test_a_new_answer_is_read_out_and_the_first_is_not(visit):
+    live = alive(visit("06_gptq"))
+    spoken = live.locator("[aria-live=polite]")
+    live.page.wait_for_timeout(600)  # the first answer would have been read out by now
+    assert spoken.text_content() == "" and live.locator("output").last.inner_text() == "1"
+    live.get_by_role("button", name="Next step").click()
+    spoken.get_by_text("Step 2 of 6: row 2 is rounded.").wait_for(state="attached")
+
+
+@pytest.mark.parametrize(
+    "format, number, flip", [("FP16", "20.23", None), ("FP64", "-1/3", 0), ("int8", "-5", 7)]
+)
+def test_a_link_to_a_number_opens_the_same_number(visit, format, number, flip):
+    live = alive(visit("01_whole_numbers"), 1)
+    live.get_by_label("number format").select_option(label=format)
+    box = live.get_by_label("number", exact=True)
+    box.fill(number)
+    box.press("Enter")
+    if flip is not None:
+        live.locator(f'.ql-bit[data-index="{flip}"]').click()
+    shown = live.locator(".ql-strip").inner_text(), live.locator(".ql-error").inner_text()
+    link = live.get_by_role("link", name="Link to this number")
+    name = link.get_attribute("href").removeprefix("?")
+    live.page.goto(f"{live.page.url}?{name}")
+    again = live.page.locator(".live.bits")
+    again.wait_for()
+    found = again.locator(".ql-strip").inner_text(), again.locator(".ql-error").inner_text()
+    assert (found, again.bounding_box()["y"] < 720) == (shown, True)
+
+
+def test_a_link_to_widths_of_your_own_opens_them(visit):
+    page = visit("01_whole_numbers")
+    explorer = page.locator(".explorer[data-live]").nth(1).get_attribute("data-explorer")
+    query = f"explorer={explorer}&format=4+5+none&number=0.3&bits=0010100110"
+    page.goto(f"{page.url}?{query}")
+    strip = page.locator(".live.bits .ql-strip")
+    strip.wait_for()
+    assert re.sub(r"[^01]", "", strip.inner_text().split("5")[-1]) == "00110"
+
+
+def test_a_broken_link_to_a_number_leaves_a_live_explorer(visit):
+    page = visit("01_whole_numbers")
+    explorer = page.locator(".explorer[data-live]").nth(1).get_attribute("data-explorer")
+    page.goto(f"{page.url}?explorer={explorer}&format=x&number=%3Cb%3E&bits=012")
+    page.locator(".live.bits .ql-bit").first.click()
+
+
 def test_steps_go_on_and_back_and_stop_at_the_ends(visit):
     live = alive(visit("01_whole_numbers"))
     first, back, following = (live.get_by_role("button", name=n) for n in ("First", "Back", "Next"))
@@ -203,6 +267,57 @@ def test_steps_go_on_and_back_and_stop_at_the_ends(visit):
     assert "11111100111" in live.locator(".live-face").inner_text()
     back.click()
     assert live.locator("output").inner_text() == "10"
+
+
+def test_play_goes_on_by_itself_until_it_is_stopped(visit):
+    live = alive(visit("01_whole_numbers"))
+    live.get_by_role("button", name="Play").click()
+    live.locator("output", has_text="1").wait_for()
+    stop = live.get_by_role("button", name="Stop")
+    stop.click()
+    assert live.get_by_role("button", name="Play").is_visible()
+
+
+def test_on_a_phone_a_figure_opens_at_the_size_that_it_was_drawn_for(visit):
+    page = visit("07_comparison", viewport=PHONE)
+    figure = page.get_by_role("button", name="Show large").first
+    drawn = int(figure.locator("img").get_attribute("width"))
+    figure.click()
+    assert page.locator(".large img").bounding_box()["width"] == drawn > PHONE["width"]
+    assert faults(page) == []
+    page.locator(".large").get_by_role("button", name="Close").click()
+    assert not page.locator(".large").is_visible()
+
+
+_OPEN = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+_WIDE = """() => [...document.querySelectorAll(".scroll:has(table)")]
+  .find((box) => box.scrollWidth > box.clientWidth + 100)"""
+
+
+def test_on_a_phone_the_first_column_of_a_wide_table_stays_in_sight(visit):
+    page = visit("07_comparison", viewport=PHONE)
+    page.evaluate(_OPEN)
+    box = page.evaluate_handle(_WIDE).as_element()
+    left = "(box) => box.querySelector('tbody tr').firstElementChild.getBoundingClientRect().left"
+    before = box.evaluate(left)
+    box.evaluate("(box) => { box.scrollLeft = 100; }")
+    assert box.evaluate(left) == pytest.approx(before, abs=12)  # less than its padding
+
+
+# Texts of live explorers that are smaller than 12 px on the screen, drawings scaled as they are.
+_SMALL = """() => [...document.querySelectorAll(".live-face :is(text, p, td), .live .name")]
+  .filter((node) => {
+    const svg = node.closest("svg");
+    const scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
+    return node.checkVisibility() && parseFloat(getComputedStyle(node).fontSize) * scale < 11.95;
+  }).map((node) => node.textContent)"""
+
+
+@pytest.mark.parametrize("name", ["00_why_quantize", "04_absmax_and_zero_point", "06_gptq"])
+def test_on_a_phone_an_explorers_text_is_at_least_12_pixels(name, visit):
+    page = visit(name, viewport=PHONE)
+    alive(page)
+    assert page.evaluate(_SMALL) == []
 
 
 def test_every_explorer_is_alive_or_says_how_to_run_it(visit):

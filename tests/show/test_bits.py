@@ -6,6 +6,7 @@ import re
 import sys
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -90,12 +91,12 @@ def test_a_custom_format_works():
 
 
 def test_sixty_four_bits_keep_the_sign():
-    strip = bits.bit_explorer(-0.1, formats.MiniFloat("FP64", 11, 52, 1023))
+    strip = bits.bit_explorer(-0.1, "FP64")
     assert strip.value == -0.1
 
 
 def test_infinity_of_64_bits_is_infinity():
-    strip = bits.bit_explorer(math.inf, formats.MiniFloat("FP64", 11, 52, 1023))
+    strip = bits.bit_explorer(math.inf, "FP64")
     assert strip.value == math.inf
 
 
@@ -106,6 +107,40 @@ def test_text_is_read_as_a_number(text, value):
     strip = bits.bit_explorer(0, "FP32")
     strip.value = text
     assert strip.value == formats.FP32.round(value)
+
+
+# What the page reads: tests/browser/test_minifloat_js.py runs the same cases.
+TYPED = json.loads(Path(__file__).parents[1].joinpath("typed_numbers.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", TYPED, ids=lambda case: f"{case['format']} {case['text']!r}")
+def test_python_reads_what_the_page_reads_and_refuses_what_it_refuses(case):
+    strip = bits.bit_explorer(0, case["format"])
+    if case["bits"] is None:
+        with pytest.raises(ValueError, match="value must"):
+            strip.value = case["text"]
+    else:
+        strip.value = case["text"]
+        assert strip.bits.replace(" ", "") == case["bits"]
+
+
+def test_a_negative_nan_keeps_its_sign_through_a_format_change():
+    strip = bits.bit_explorer(-math.nan)
+    strip.format = "BF16"
+    assert strip.bits == "1 11111111 1000000"
+
+
+def test_the_bits_of_a_negative_nan_keep_their_sign_through_a_format_change():
+    strip = bits.bit_explorer()
+    strip.bits = "1 11111 1000000000"
+    strip.format = "BF16"
+    assert strip.bits == "1 11111111 1000000"
+
+
+@given(st.floats(width=64))
+def test_fp64_holds_every_float_of_python(x):
+    strip = bits.bit_explorer(x, "FP64")
+    assert strip.bits.replace(" ", "") == f"{np.float64(x).view(np.uint64):064b}" or x != x
 
 
 def test_minus_zero_keeps_its_sign():
@@ -138,7 +173,7 @@ def test_what_the_page_sends_is_taken():
 def test_a_custom_format_from_the_page_is_taken():
     strip = bits.bit_explorer(1)
     wide = formats.MiniFloat("E6M9", 6, 9, 31)
-    state = bits._state_of(wide, "1/3")
+    state = codes.state_of(wide, "1/3")
     strip.set_state({"_state": json.loads(json.dumps(state))})
     assert strip.format == wide
 
@@ -177,7 +212,7 @@ def test_exact_rounding_agrees_with_the_formats_own(f, x):
 @pytest.mark.parametrize("f", FORMATS, ids=lambda f: f.name)
 @given(x=st.floats(allow_nan=False, width=64))
 def test_a_float_gets_the_code_that_quantlab_gives_it(f, x):
-    assert int(bits._state_of(f, x)["bits"], 2) == int(f.encode(x))
+    assert int(codes.state_of(f, x)["bits"], 2) == int(f.encode(x))
 
 
 @given(st.fractions(-300, 300))

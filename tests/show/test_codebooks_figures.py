@@ -85,15 +85,16 @@ def test_the_explorer_shows_the_face_of_its_settings(explorer):
 
 def test_a_drag_moves_the_slider_and_the_face(explorer):
     explorer.set(codebook="NF4", block_size=64, double_quant=False, outlier=2.0)
-    explorer.html.position = 7.5
+    explorer.hands.moved = {"outlier": 7.5}
     assert explorer.controls["outlier"].value == 7.5
     assert explorer.html.value == figures.render(explore(WEIGHTS, outlier=7.5))
 
 
 def test_a_drag_back_to_where_the_last_one_ended_counts(explorer):
-    explorer.html.position = 7.5
+    for moved in ({"outlier": 7.5}, {}):
+        explorer.hands.moved = moved
     explorer.set(outlier=3.0)
-    explorer.html.position = 7.5
+    explorer.hands.moved = {"outlier": 7.5}
     assert explorer.controls["outlier"].value == 7.5
 
 

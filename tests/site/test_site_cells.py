@@ -79,6 +79,22 @@ def test_printed_text_is_escaped_and_its_colours_are_dropped():
     assert shown == '<pre class="output scroll">a &lt; b</pre>'
 
 
+LONG = "One day, when the king's son was sitting in the palace, he said to"
+NOTE = "○ 0.1  not answered yet. Hint: BF16 has 16 bits, and a byte has 8."
+COLUMNS = "5 bits,    29,791 choices: best [-10  15  -7] [15  5  2] = to nearest"
+
+
+@pytest.mark.parametrize(("text", "wraps"), [(LONG, True), (NOTE, True), (COLUMNS, False)])
+def test_printed_prose_wraps_and_printed_columns_do_not(text, wraps):
+    [shown] = outputs(new_output("stream", name="stdout", text=f"{text}\n"))
+    assert ('class="output scroll prose"' in shown) == wraps
+
+
+def test_the_titles_of_a_table_name_their_columns():
+    made = prose("| format | bits |\n|---|---:|\n| FP16 | 16 |")
+    assert made.count('<th scope="col"') == 2 and "<th>" not in made
+
+
 def test_a_picture_has_its_words_and_its_size_so_that_nothing_jumps():
     about = {"image/png": {"alt": 'Two "codes"', "width": 300}}
     data = {"image/png": png(600, 400), "text/plain": "Figure"}

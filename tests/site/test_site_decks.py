@@ -4,7 +4,7 @@ import re
 
 import pytest
 import slides
-from web import cells, lectures, notebooks
+from web import cells, guide, lectures, notebooks
 
 
 def code(id, output):
@@ -118,3 +118,61 @@ def test_a_lecture_that_names_a_slide_which_is_not_there_says_so(columns):
     part = lectures.Part(0, "04_absmax_and_zero_point", "x", "y", cells=("rulers",))
     with pytest.raises(ValueError, match="has no rulers"):
         part.choose(columns["04_absmax_and_zero_point"])
+
+
+def notes_of(slide):
+    return [re.sub(r"<[^>]+>", "", cell.source).strip() for cell in slide.notes]
+
+
+GUIDE = """### 04 · A name
+
+| section | ask | see |
+|---|---|---|
+| Two | How many? | seven |
+
+## Wrong answers that you will hear
+
+| exercise | wrong answer | what the check replies |
+|---|---|---|
+| 4.1 | `8` | look again |
+| 5.1 | `9` | not here |
+"""
+
+
+def a_deck():
+    made = [words("a", "## 1 · One"), words("b", "## 2 · Two"), words("c", "**4.1** Count.")]
+    for cell in made:
+        cell.slide = "slide"
+    return slides.columns(made)
+
+
+def test_what_to_ask_and_to_see_is_in_the_notes_of_a_sections_first_slide():
+    deck = a_deck()
+    guide.add_notes(deck, 4, GUIDE)
+    [[one], [two, *_]] = deck[:2]
+    assert notes_of(one) == []
+    assert notes_of(two) == ["Ask: How many?\nSee: seven"]
+
+
+def test_a_wrong_answer_is_in_the_notes_of_its_exercise():
+    deck = a_deck()
+    guide.add_notes(deck, 4, GUIDE)
+    assert notes_of(deck[2][0]) == ["A wrong answer: 8\nAsk back: look again"]
+
+
+def test_a_section_of_the_guide_that_no_slide_has_is_named():
+    with pytest.raises(ValueError, match="04: Three"):
+        guide.add_notes(a_deck(), 4, GUIDE.replace("| Two |", "| Three |"))
+
+
+def test_every_section_and_exercise_of_the_guide_has_its_slide():
+    text = lectures.GUIDE.read_text(encoding="utf-8")
+    asked = 0
+    for book in notebooks.read():
+        deck = slides.columns(cells.render(book)[0][1:])
+        before = sum(len(slide.notes) for column in deck for slide in column)
+        guide.add_notes(deck, book.number, text)
+        asked += sum(len(slide.notes) for column in deck for slide in column) - before
+    sections = text.split("## What to ask before each figure")[1].split("## An exam")[0]
+    rows = re.findall(r"^\| (?!section|exercise).*\|$", sections, re.MULTILINE)
+    assert asked == len(rows) > 80

@@ -23,6 +23,11 @@ from web import maths
 
 EXPLORER = re.compile(r"(?:Explorer: (?P<title>.*) \(run this|(?P<bits>Bit explorer): )")
 
+PHONE = 40  # characters of printed text that a phone's screen is wide
+# Two spaces between words keep columns apart: such text is scrolled, other text wraps. After the
+# mark of an exercise they are none.
+_COLUMNS = re.compile(r"^(?![○✓✗]).*\S {2,}\S", re.MULTILINE)
+
 
 @dataclass
 class Cell:
@@ -144,7 +149,10 @@ def _output(output, name, pictures):
 
 
 def _printed(text):
-    return f'<pre class="output scroll">{html.escape(strip_ansi(text).rstrip())}</pre>'
+    text = strip_ansi(text).rstrip()
+    wide = max(map(len, text.split("\n"))) > PHONE
+    kind = " prose" if wide and not _COLUMNS.search(text) else ""
+    return f'<pre class="output scroll{kind}">{html.escape(text)}</pre>'
 
 
 def _image(picture, about):
@@ -216,6 +224,7 @@ def local(url):
 def markdown(text):
     """Return Markdown as HTML; tables can be scrolled sideways on a narrow screen."""
     made = MarkdownWithMath(renderer=_Renderer()).render(text)
+    made = re.sub(r"<th(?=[ >])", '<th scope="col"', made)
     return re.sub(r"(<table>.*?</table>)", r'<div class="scroll">\1</div>', made, flags=re.DOTALL)
 
 

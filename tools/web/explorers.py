@@ -234,7 +234,8 @@ def choices(control, tips=""):
     Raises TypeError for a kind of control that is not known here: a page would freeze it.
     """
     if isinstance(control, Stepper):
-        return [(str(step), step) for step in range(control.slider.max + 1)]
+        slider = control.slider
+        return [(str(n), n - slider.min) for n in range(slider.min, slider.max + 1)]
     if hasattr(control, "menu"):  # a box with a menu of well-known values
         return [pair for pair in choices(control.menu) if pair[1] != control.OWN]
     if hasattr(control, "options"):

@@ -1,21 +1,19 @@
-// The face of the bit explorer: what a person sees and touches. All arithmetic is in minifloat.js.
+// The face of the bit explorer: what a person sees and touches. All arithmetic is in minifloat.js, which
+// bits.py puts in front of this file: there is no build step.
 //
-// There is no build step: bits.py puts minifloat.js in front of this file and drops the import, so
-// that both reach the page as the one module that anywidget takes.
-//
-// The page and Python share one trait, _state = {format, bits, number, ratio}: the format as data, the
-// code as 0s and 1s, and the number that was asked for, as text and as an exact ratio. Without a
-// kernel nothing is missing: Python only listens.
+// The page and Python share one trait, _state = {format, bits, number, ratio}: the format as data, the code
+// as 0s and 1s, and the number that was asked for, as text and as an exact ratio. Python only listens.
 import {
-  decode, divide, encode, exactText, fieldDigits, fields, finite, floatFormat, integerFormat, parse,
-  parseNumber, powerText, sameFormat, shortText, step, subtract, toRatio, width,
+  add, chances, decode, divide, encode, exactText, fieldDigits, fields, finite, floatFormat,
+  integerFormat, landmarks, log2, multiply, parse, parseNumber, powerText, sameFormat, shortText, step,
+  subtract, toNumber, toRatio, width,
 } from "./minifloat.js";
+import { keepKeys } from "./keys.js";
 
 const MINUS = "\u2212";
 const pretty = (text) => text.replace(/^-/, MINUS).replace(/^(.?)infinity$/, "$1∞");
 
 // ---------------------------------------------------------------- small helpers
-
 /** An element; its name may have classes, "tr.one.two". */
 function make(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split(".");
@@ -27,13 +25,10 @@ function make(name, attributes = {}, ...children) {
 }
 
 /** Touch the page only where the text differs: most of it stays the same when a bit changes. */
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function setAttribute(node, name, value) {
+const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+const setAttribute = (node, name, value) => {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
-}
+};
 
 function setMarkup(node, markup) {
   if (node.markup !== markup) {
@@ -44,46 +39,41 @@ function setMarkup(node, markup) {
 
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-/** a / b as a float: good to nine places, for positions on a line. */
-function ratio(a, b) {
-  const { negative, num, den } = divide(a, b);
-  const size = Number((num * 1_000_000_000n) / den) / 1e9;
-  return negative ? -size : size;
-}
-
 /** A number in so many digits, with a sign if some were cut. */
-function shown(number, digits) {
+const shown = (number, digits) => equals(number, digits).replace("= ", "");
+const equals = (number, digits) => {
   const { text, exact } = shortText(number, digits);
-  return `${exact ? "" : "≈ "}${pretty(text)}`;
-}
+  return `${exact ? "=" : "≈"} ${pretty(text)}`;
+};
+const digitsOf = ({ mantissa_bits: bits }) => (bits > 30 ? 17 : 9); // that tell neighbours apart
 
 // ---------------------------------------------------------------- state
-
 /** All that the page shows follows from the format, the code and the number that was asked for. */
 function makeState(format, code, text, target) {
   return { format, code, text, target, value: decode(format, code) };
 }
 
-function fromCode(format, code) {
-  const value = decode(format, code);
-  return makeState(format, code, exactText(value), value);
-}
+const fromCode = (format, code) => (
+  makeState(format, code, exactText(decode(format, code)), decode(format, code)));
+const fromNumber = (format, text, number) => makeState(format, encode(format, number), text, number);
+const fromModel = ({ format, bits, number, ratio }) => (
+  makeState(format, BigInt(`0b${bits}`), number, parseNumber(ratio)));
+const toModel = (state) => (
+  { format: state.format, bits: toBits(state), number: state.text, ratio: toRatio(state.target) });
+const toBits = ({ format, code }) => code.toString(2).padStart(width(format), "0");
+const toHex = ({ format, code }) => `0x${code.toString(16).padStart(Math.ceil(width(format) / 4), "0")}`;
 
-function fromNumber(format, text, number) {
-  return makeState(format, encode(format, number), text, number);
-}
-
-function fromModel({ format, bits, number, ratio: exact }) {
-  return makeState(format, BigInt(`0b${bits}`), number, parseNumber(exact));
-}
-
-function toModel({ format, code, text, target }) {
-  const bits = code.toString(2).padStart(width(format), "0");
-  return { format, bits, number: text, ratio: toRatio(target) };
+/** What `parse` reads, or {problem}: in words, why it can't. */
+function tryParse(text, format) {
+  try {
+    return parse(text, format);
+  } catch (problem) {
+    if (problem instanceof RangeError) return { problem: problem.message };
+    throw problem;
+  }
 }
 
 // ---------------------------------------------------------------- format and widths
-
 // What stands beside the menu, by kind of format: how its boxes make a format, and for each box its
 // label, its name, the property that it shows, and the range or the choices of that.
 const WIDTHS = {
@@ -107,18 +97,17 @@ const WIDTHS = {
 function formatBar(formats, act) {
   const custom = make("option", { value: "custom", hidden: "" });
   const select = make("select.ql-format", { "aria-label": "number format" },
-    ...optionGroup("Floating point", "float", formats),
-    ...optionGroup("Whole numbers", "integer", formats), custom);
+    ...formats.map(({ name }, place) => make("option", { value: place }, name)), custom);
   select.addEventListener("change", () => {
     if (select.value !== "custom") act.setFormat(formats[Number(select.value)]);
   });
   const widths = make("span.ql-widths");
   let kind = null;
   let boxes = [];
-  const change = () => act.setFormat(WIDTHS[kind].toFormat(...boxes.map((box) => box.read())));
+  const change = (source) => act.setFormat(WIDTHS[kind].toFormat(...boxes.map((box) => box.read())), source);
   return {
     node: make("div.ql-bar", {}, labelled("Format", select), widths),
-    show({ format }) {
+    show({ format }, source) {
       const known = formats.findIndex((other) => sameFormat(other, format));
       custom.hidden = known >= 0;
       setText(custom, `${format.name} (custom)`);
@@ -128,41 +117,36 @@ function formatBar(formats, act) {
         boxes = WIDTHS[kind].boxes.map((box) => widthBox(box, change));
         widths.replaceChildren(...boxes.map((box) => box.node));
       }
-      boxes.forEach((box) => box.show(format));
+      boxes.forEach((box) => box.show(format, source));
     },
   };
 }
 
-function optionGroup(label, kind, formats) {
-  const options = [...formats.entries()].filter(([, format]) => format.kind === kind)
-    .map(([place, { name }]) => make("option", { value: place }, name));
-  return options.length ? [make("optgroup", { label }, ...options)] : [];
-}
-
-function labelled(text, control) {
-  return make("label.ql-labelled", {}, make("span", {}, text), control);
-}
+const labelled = (text, control) => make("label.ql-labelled", {}, make("span", {}, text), control);
 
 function widthBox([label, name, property, choices], change) {
-  const control = "min" in choices
+  const isNumber = "min" in choices;
+  const control = isNumber
     ? make("input", { type: "number", ...choices, step: 1, "aria-label": name })
     : make("select", { "aria-label": name },
       ...Object.entries(choices).map(([value, text]) => make("option", { value }, text)));
-  control.addEventListener("change", change);
   let held = null;
+  control.addEventListener("change", () => {
+    if (control.value && control.validity.valid) held = control.value;
+    change(isNumber ? "widths" : "format");
+  });
   return {
     node: labelled(label, control),
-    /** A width out of range is not taken: the box goes back to what holds. */
-    read: () => (control.value && control.validity.valid ? control.value : held),
-    show(format) {
-      held = String(format[property]);
-      control.value = held;
+    read: () => held,
+    /** A width out of range goes back to what holds. Infinity that was chosen outlives a mantissa of 0. */
+    show(format, source) {
+      control.value = String(format[property]);
+      if (isNumber || source !== "widths") held = control.value;
     },
   };
 }
 
 // ---------------------------------------------------------------- the number box
-
 const HINT = "A decimal, a fraction 1/3, a power 2^-14, or the bits: 0x…, 0b…";
 
 let messages = 0;
@@ -178,36 +162,49 @@ function numberBox(act) {
     [-1, stepButton("◂ Previous", "previous value, one step down", () => act.step(-1))],
     [1, stepButton("Next ▸", "next value, one step up", () => act.step(1))],
   ];
-  const complain = (text) => {
-    setText(message, text ?? HINT);
-    message.classList.toggle("ql-bad", text !== null);
-    setAttribute(input, "aria-invalid", String(text !== null));
+  const picks = make("select.ql-picks", { "aria-label": "go to a value" });
+  picks.addEventListener("change", () => act.setCode(landmarks(act.format())[picks.value][1]));
+  const say = (text, isBad = false) => {
+    setText(message, text);
+    message.classList.toggle("ql-bad", isBad);
+    setAttribute(input, "aria-invalid", String(isBad));
   };
-  let typing = false;
+  let [typing, written] = [false, ""];
   // While a person types, what can be read is shown at once; what cannot is named only at the end,
   // so that "1/" on the way to "1/3" is no mistake. Nothing that was typed is thrown away.
   const read = (final) => {
     typing = true;
-    const problem = input.value.trim() || final ? act.type(input.value) : null;
-    if (problem === null || final) complain(problem);
+    const [text, isBad] = input.value.trim() || final ? act.type(input.value) : [HINT];
+    if (!isBad || final) say(text, isBad);
+  };
+  /** Put a text into the box, to change it or to copy it. */
+  act.edit = (text) => {
+    input.value = text;
+    input.focus();
+    input.select();
   };
   input.addEventListener("input", () => read(false));
   input.addEventListener("change", () => read(true));
   input.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowUp") act.step(1);
+    if (event.key === "Enter" && input.value !== written) read(true);
+    else if (event.key === "ArrowUp") act.step(1);
     else if (event.key === "ArrowDown") act.step(-1);
     else return;
     event.preventDefault();
   });
   return {
-    node: make("div.ql-entry", {}, make("div.ql-entry-row", {}, labelled("Number", input),
+    node: make("div.ql-entry", {}, make("div.ql-entry-row", {}, labelled("Number", input), labelled("Go to", picks),
       make("span.ql-steps", {}, ...steps.map(([, button]) => button))), message),
     show(state, source) {
       typing = typing && source === "typed";
       if (!typing) {
-        input.value = inBox(state);
-        complain(null);
+        input.value = written = inBox(state);
+        say(HINT);
       }
+      const found = landmarks(state.format);
+      const options = found.map(([name], place) => `<option value="${place}">${name}</option>`).join("");
+      setMarkup(picks, `<option value="" disabled hidden>a value…</option>${options}`);
+      picks.value = String(found.findIndex(([, code]) => code === state.code)).replace("-1", "");
       for (const [direction, button] of steps) { // not disabled: that would take the focus away
         setAttribute(button, "aria-disabled", String(step(state.format, state.code, direction) === null));
       }
@@ -229,7 +226,6 @@ function inBox({ text, target }) {
 }
 
 // ---------------------------------------------------------------- the strip of bits
-
 const IDLE_NOTE = "Click a bit to flip it, drag to paint, or use the arrow keys.";
 
 function bitStrip(act) {
@@ -343,13 +339,12 @@ function pressKey(event, act, focusOn) {
     ArrowDown: () => act.setBit(index, false),
     0: () => write(false),
     1: () => write(true),
-    PageUp: () => act.step(1),
-    PageDown: () => act.step(-1),
     "+": () => act.step(1),
     "-": () => act.step(-1),
   };
-  if (!Object.hasOwn(actions, event.key)) return;
-  actions[event.key]();
+  const key = { PageUp: "+", PageDown: "-" }[event.key] ?? event.key;
+  if (!Object.hasOwn(actions, key)) return;
+  actions[key]();
   event.preventDefault();
   event.stopPropagation();
 }
@@ -358,33 +353,29 @@ function pressKey(event, act, focusOn) {
 function makePaintable(node, act, getState) {
   let stroke = null;
   let pressed = false; // the click that follows a press must not flip the bit again
-  const move = (event) => {
-    const target = document.elementFromPoint(event.clientX, event.clientY);
+  node.addEventListener("pointerdown", (event) => {
+    const index = indexOf(event.target);
+    if (index === null || event.button !== 0 || !event.isPrimary) return;
+    const { code } = getState();
+    stroke = { before: code, last: index, on: !isSet(code, index) };
+    pressed = true;
+    node.setPointerCapture(event.pointerId); // what follows comes to the strip, wherever it happens
+    event.target.focus({ preventScroll: true });
+    act.setBit(index, stroke.on);
+  });
+  node.addEventListener("pointermove", (event) => {
+    const target = stroke && document.elementFromPoint(event.clientX, event.clientY);
     const index = target && node.contains(target) ? indexOf(target) : null;
     if (index === null || index === stroke.last) return;
     const towards = Math.sign(index - stroke.last); // a fast drag skips bits: paint those too
     for (let i = stroke.last; i !== index; i += towards) act.setBit(i + towards, stroke.on);
     stroke.last = index;
-  };
-  const end = (event) => {
-    if (event.type === "pointercancel") act.setCode(stroke.before); // it was a scroll after all
-    stroke.listening.abort();
+  });
+  node.addEventListener("lostpointercapture", () => {
     stroke = null;
     setTimeout(() => { pressed = false; });
-  };
-  node.addEventListener("pointerdown", (event) => {
-    const index = indexOf(event.target);
-    if (index === null || event.button !== 0 || !event.isPrimary) return;
-    const { code } = getState();
-    pressed = true;
-    stroke?.listening.abort();
-    stroke = { before: code, last: index, on: !isSet(code, index), listening: new AbortController() };
-    event.target.focus({ preventScroll: true });
-    act.setBit(index, stroke.on);
-    const { signal } = stroke.listening;
-    window.addEventListener("pointermove", move, { signal });
-    for (const type of ["pointerup", "pointercancel"]) window.addEventListener(type, end, { signal });
   });
+  node.addEventListener("pointercancel", () => stroke && act.setCode(stroke.before)); // it was a scroll after all
   node.addEventListener("click", (event) => {
     const index = indexOf(event.target);
     if (index === null || (pressed && event.detail > 0)) return; // a key's click has detail 0
@@ -393,30 +384,32 @@ function makePaintable(node, act, getState) {
 }
 
 // ---------------------------------------------------------------- the value and its error
-
-function valueBox() {
+function valueBox(act) {
   const short = make("div.ql-short");
   const exact = make("div.ql-exact", { tabindex: "0", role: "group", "aria-label": "all digits" });
-  const kind = make("span.ql-kind");
+  const [kind, hex] = [make("span"), make("button.ql-pick", { type: "button", title: "Edit these digits" })];
+  hex.addEventListener("click", () => act.edit(hex.textContent));
   const error = make("div.ql-error");
+  const live = make("div.ql-live", { "aria-live": "polite", "aria-atomic": "true" }); // what is read out
   return {
-    node: make("div.ql-value-box", {}, make("div.ql-headline", {}, short, kind), error, exact),
+    node: make("div.ql-value-box", {}, make("div.ql-headline", {}, short, make("span.ql-kind", {}, kind, hex)), error, exact, live),
     show(state) {
       const full = exactText(state.value);
       const long = full.length > 20;
-      setText(short, long ? `≈ ${pretty(shortText(state.value, 10).text)}` : pretty(full));
+      setText(short, long ? `≈ ${pretty(shortText(state.value, digitsOf(state.format)).text)}` : pretty(full));
       setText(exact, long ? `exactly ${pretty(full)}` : "");
       setAttribute(exact, "tabindex", long ? "0" : "-1"); // it scrolls, so the keyboard must reach it
       setText(kind, kindText(state));
+      setText(hex, toHex(state));
       setMarkup(error, errorMarkup(state));
+      setText(live, `${pretty(shortText(state.value, 12).text)} in ${state.format.name}. ${error.textContent}`);
     },
   };
 }
 
 function kindText({ format, code }) {
   const name = format.kind === "integer" ? "whole number" : fields(format, code).kind;
-  const hex = code.toString(16).padStart(Math.ceil(width(format) / 4), "0");
-  return `${format.name} · ${name === "nan" ? "NaN" : name} · 0x${hex}`;
+  return `${format.name} · ${name === "nan" ? "NaN" : name} · `;
 }
 
 function errorMarkup(state) {
@@ -440,7 +433,6 @@ const signedText = (text) => (text.startsWith("-") ? pretty(text) : `+${text}`);
 const percent = ({ num, den }) => `${shortText(finite(false, num * 100n, den), 3).text} %`;
 
 // ---------------------------------------------------------------- the fields and the formula
-
 function explanation() {
   const cards = make("div.ql-cards"); // no <dl>: JupyterLab floats those
   const formula = make("div.ql-formula");
@@ -448,6 +440,7 @@ function explanation() {
     node: make("div.ql-explanation", {}, cards, formula),
     show(state) {
       const words = state.format.kind === "integer" ? integerWords(state) : floatWords(state);
+      cards.classList.toggle("ql-wide", state.format.mantissa_bits > 30);
       setMarkup(cards, words.cards.map(([field, ...lines]) => cardMarkup(field, lines)).join(""));
       setMarkup(formula, words.lines.map((line) => `<div>${line}</div>`).join(""));
     },
@@ -469,10 +462,10 @@ function floatWords({ format, code, value }) {
   const [lead, stored] = exponent > 0n ? [1n, exponent] : [0n, 1n];
   const power = Number(stored) - format.bias;
   const difference = `${stored} ${format.bias < 0 ? `+ ${-format.bias}` : `${MINUS} ${format.bias}`}`;
-  const sum = `${lead} + ${mantissa}/${size}`;
+  const sum = `${lead} + ${mantissa}/${format.mantissa_bits > 23 ? powerText(format.mantissa_bits) : size}`;
   const cards = [
     ["sign", sign, `means ${sign ? MINUS : "+"}`],
-    ["exponent", exponent || "0, read 1",
+    ["exponent", exponent || "0, as 1",
       isSpecial ? "all ones" : `${difference} = ${pretty(String(power))}`],
     ["mantissa", mantissa, isSpecial ? (mantissa ? "is not 0" : "is 0") : sum],
   ];
@@ -485,10 +478,7 @@ function floatWords({ format, code, value }) {
   return { cards, lines: [formula, `= ${numbers}`, resultMarkup(value)] };
 }
 
-function resultMarkup(value) {
-  const { text, exact } = shortText(value, 12);
-  return `${exact ? "=" : "≈"} <strong>${pretty(text)}</strong>`;
-}
+const resultMarkup = (value) => equals(value, 12).replace(/ (.*)/, " <strong>$1</strong>");
 
 function whySpecial({ specials }, kind) {
   if (kind === "infinity") return "Every exponent bit is 1 and the mantissa is 0: the format says infinity.";
@@ -521,7 +511,6 @@ function weightTerms(code) {
 }
 
 // ---------------------------------------------------------------- the number line
-
 const [LINE_LEFT, LINE_RIGHT] = [16, 84]; // per cent of the width
 
 function numberLine() {
@@ -537,7 +526,7 @@ const words = (name, x, y, text, anchor = "middle", dx = 0) => (
 function lineMarkup(state) {
   if (state.value.kind !== "finite") return `<p class="ql-line-words">${offTheLine(state)}</p>`;
   const [below, above] = [neighbour(state, -1), neighbour(state, 1)];
-  const share = below ? ratio(below.gap, (above ?? below).gap) : 0;
+  const share = below ? toNumber(divide(below.gap, (above ?? below).gap)) : 0;
   const middle = LINE_LEFT + (LINE_RIGHT - LINE_LEFT) * (share / (1 + share));
   const parts = [
     line("axis", 2, 98, 50, 50),
@@ -547,7 +536,7 @@ function lineMarkup(state) {
       : words("quiet", middle, 76, "largest value", "start", 12),
     targetMark(state, below, above, middle),
     line("here", middle, middle, 38, 62),
-    words("here", middle, 13, shown(state.value, 10)),
+    words("here", middle, 13, shown(state.value, digitsOf(state.format))),
   ];
   const label = lineLabel(state, below, above);
   return `<svg role="img" aria-label="${label}" width="100%" height="120">${parts.join("")}</svg>`;
@@ -569,7 +558,7 @@ function neighbour({ format, code, value }, direction) {
     const { gap } = neighbour({ format, code, value }, -direction);
     return { label: direction > 0 ? "∞" : `${MINUS}∞`, gap };
   }
-  return { label: shown(number, 8), gap: { ...subtract(number, value), negative: false } };
+  return { label: shown(number, digitsOf(format)), gap: { ...subtract(number, value), negative: false } };
 }
 
 function neighbourMarks(x, middle, { label, gap }) {
@@ -577,8 +566,9 @@ function neighbourMarks(x, middle, { label, gap }) {
   const plain = shortText(gap, 5).text; // 1, 2 and 0.5 need no power
   const [first, second] = Math.abs(power) > 1 ? [powerText(power), plain] : [plain, ""];
   const centre = (x + middle) / 2;
+  const place = label.length < 15 ? [x] : x < middle ? [2, "start"] : [98, "end"]; // a phone is narrow
   return [
-    line("tick", x, x, 43, 57), words("label", x, 34, label), line("brace", x, middle, 84, 84),
+    line("tick", x, x, 43, 57), words("label", place[0], 34, label, place[1]), line("brace", x, middle, 84, 84),
     line("brace", x, x, 79, 84), line("brace", middle, middle, 79, 84),
     words("quiet", centre, 100, `gap ${first}`), words("quiet", centre, 117, second),
   ].join("");
@@ -591,7 +581,7 @@ function targetMark(state, below, above, middle) {
   if (difference.num === 0n) return "";
   const [room, nearest] = difference.negative ? [middle - LINE_LEFT, below] : [LINE_RIGHT - middle, above];
   const { gap } = nearest ?? below ?? above;
-  const exactX = middle + (room || LINE_RIGHT - LINE_LEFT) * ratio(difference, gap);
+  const exactX = middle + (room || LINE_RIGHT - LINE_LEFT) * toNumber(divide(difference, gap));
   const x = Math.min(Math.max(exactX, 3), 97);
   const [left, right] = [exactX < x ? "← " : "", exactX > x ? " →" : ""];
   const text = `${left}${escaped(pretty(inBox(state)))} asked for${right}`;
@@ -600,22 +590,23 @@ function targetMark(state, below, above, middle) {
 }
 
 function lineLabel(state, below, above) {
-  const parts = [`number line: ${shown(state.value, 12)}`];
-  for (const [name, found] of [["previous", below], ["next", above]]) {
-    if (found) parts.push(`${name} value ${found.label}, gap ${shortText(found.gap, 6).text}`);
-  }
-  return escaped(parts.join("; "));
+  const sides = [["previous", below], ["next", above]].filter(([, found]) => found)
+    .map(([name, { label, gap }]) => `${name} value ${label}, gap ${shortText(gap, 6).text}`);
+  return escaped([`number line: ${shown(state.value, 12)}`, ...sides].join("; "));
 }
 
 // ---------------------------------------------------------------- the other formats
+function table(caption, names, rows) {
+  const heads = names.map((name) => make("th", { scope: "col" }, name));
+  return make("table.ql-table", {}, caption, make("thead", {}, make("tr", {}, ...heads)),
+    make("tbody", {}, ...rows.map((row) => row.node)));
+}
 
 function otherFormats(formats, act) {
   const caption = make("caption");
   const rows = formats.map((format) => formatRow(format, act));
-  const heads = ["format", "value", "error", "bits"].map((name) => make("th", { scope: "col" }, name));
   return {
-    node: make("table.ql-table", {}, caption, make("thead", {}, make("tr", {}, ...heads)),
-      make("tbody", {}, ...rows.map((row) => row.node))),
+    node: table(caption, ["format", "value", "error", "bits"], rows),
     show(state) {
       setText(caption, `${pretty(inBox(state))} in every format`);
       rows.forEach((row) => row.show(state));
@@ -623,50 +614,126 @@ function otherFormats(formats, act) {
   };
 }
 
-function formatRow(format, act) {
-  const button = make("button.ql-pick", { type: "button", title: `Show ${format.name} above` }, format.name);
-  button.addEventListener("click", () => act.setFormat(format));
+/** A row whose button shows above what the row says: name, value, error, and the nodes of the last cell. */
+function tableRow(name, title, action, ...last) {
+  const button = make("button.ql-pick", { type: "button", title }, name);
+  button.addEventListener("click", action);
   const [value, error] = [make("td.ql-figure"), make("td.ql-figure")];
+  const node = make("tr", {}, make("th", { scope: "row" }, button), value, error, make("td.ql-digits", {}, ...last));
+  return {
+    node,
+    show(number, target, isHere, digits = 9) {
+      setAttribute(node, "aria-current", String(isHere));
+      setText(value, shown(number, digits));
+      setText(error, rowError(number, target));
+    },
+  };
+}
+
+function formatRow(format, act) {
   // The digits have their field's colour under them, and spaces between a float's fields.
   const spans = fieldDigits(format, 0n).map(([field]) => make(`span.ql-part.ql-${field}`));
   const between = format.kind === "float" ? " " : "";
-  const bits = make("td.ql-digits", {}, ...spans.flatMap((span, i) => (i ? [between, span] : [span])));
-  const node = make("tr", {}, make("th", { scope: "row" }, button), value, error, bits);
+  const bits = spans.flatMap((span, i) => (i ? [between, span] : [span]));
+  const row = tableRow(format.name, `Show ${format.name} above`, () => act.setFormat(format), ...bits);
   return {
-    node,
+    node: row.node,
     show({ format: current, target, code: currentCode }) {
       const here = sameFormat(format, current);
       const code = here ? currentCode : encode(format, target);
-      const number = decode(format, code);
-      setAttribute(node, "aria-current", String(here));
-      setText(value, shown(number, 9));
-      setText(error, rowError(number, target));
+      row.show(decode(format, code), target, here);
       fieldDigits(format, code).forEach(([, digits], i) => setText(spans[i], digits));
     },
   };
 }
 
 function rowError(value, target) {
-  if (value.kind !== target.kind) return "too large";
+  if (value.kind !== target.kind) return target.kind === "nan" ? "no NaN" : "too large";
   if (value.kind !== "finite") return "";
   const difference = subtract(value, target);
   return difference.num === 0n ? "exact" : signedText(shortText(difference, 3).text);
 }
 
-// ---------------------------------------------------------------- all together
+// ---------------------------------------------------------------- folded: rounding, range, sums
+const MODES = { "nearest even": "nearest", down: "down", up: "up", "toward zero": "zero" };
 
-/** What is read out when something changed: the value and its error, in words. */
-function liveRegion() {
-  const node = make("div.ql-live", { "aria-live": "polite", "aria-atomic": "true" });
-  return {
-    node,
-    show(state) {
-      const error = errorMarkup(state).replace(/<[^>]*>/g, "");
-      setText(node, `${pretty(shortText(state.value, 12).text)} in ${state.format.name}. ${error}`);
-    },
+function more(act) {
+  const other = make("input.ql-number", { type: "text", "aria-label": "b, for sums", value: "0.1" });
+  const caption = make("caption");
+  const names = [...Object.keys(MODES), "stochastic", "a + b", "a × b"];
+  const notes = names.map(() => make("span"));
+  let [state, cases] = [null, []];
+  const rows = names.map((name, i) => (
+    tableRow(name, `Take the result of ${name}`, () => act.setCode(...cases[i].take()), notes[i])));
+  const range = make("div.ql-line.ql-range");
+  const copies = [["value", () => exactText(state.value)], ["bits", () => `0b${toBits(state)}`], ["hex", () => toHex(state)]];
+  const buttons = copies.map(([name, text]) => stepButton(name, `copy the ${name}`, () => {
+    act.edit(text()); // a page that is not served safely may copy only what is selected
+    document.execCommand("copy");
+  }));
+  const bar = make("div.ql-entry-row", {}, labelled("b, for sums", other),
+    make("div.ql-labelled", {}, make("span", {}, "Copy"), make("div.ql-steps", {}, ...buttons)));
+  const node = make("details.ql-more", {}, make("summary", {}, "More: rounding, range, sums, copy"), range, bar,
+    table(caption, ["rule", "value", "error", "note"], rows));
+  const show = (next) => {
+    state = next;
+    if (!node.open) return;
+    setMarkup(range, rangeMarkup(state));
+    setText(caption, `${pretty(inBox(state))} by each rule; a ${equals(state.value, 9)}`);
+    cases = [...roundings(state), ...sums(state, other.value)];
+    cases.forEach(({ code, exact, note }, i) => {
+      rows[i].show(decode(state.format, code), exact, code === state.code, digitsOf(state.format));
+      setText(notes[i], note);
+    });
   };
+  node.addEventListener("toggle", () => show(state));
+  other.addEventListener("input", () => show(state));
+  return { node, show };
 }
 
+/** What each rule makes of the number that was asked for. */
+function roundings({ format, target }) {
+  const rounded = (code, note = "", draw = () => code) => (
+    { code, note, exact: target, take: () => [draw(), target] });
+  const drawn = chances(format, target);
+  const odds = drawn.map(([code, share]) => (
+    `${Number((100 * share).toPrecision(3))} %: ${shown(decode(format, code), digitsOf(format))}`));
+  return [...Object.values(MODES).map((mode) => rounded(encode(format, target, mode))),
+    rounded(drawn[0][0], odds.join(", "), () => drawn[Number(Math.random() >= drawn[0][1])][0])];
+}
+
+/** a + b and a × b for two values of the format: exactly, and what is left of that. */
+function sums({ format, value }, text) {
+  const { code, number, problem } = tryParse(text, format);
+  const b = problem ? { ...finite(false, 0n), kind: "nan" } : decode(format, code ?? encode(format, number));
+  return [add, multiply].map((operation) => {
+    const exact = operation(value, b);
+    const result = encode(format, exact);
+    const note = problem ?? `b ${equals(b, digitsOf(format))}, unrounded ${equals(exact, 17)}`;
+    return { code: result, exact, note, take: () => [result] };
+  });
+}
+
+/** All that a format reaches, on a log scale, and where the number lies; subnormals are the thick part. */
+function rangeMarkup({ format, value }) {
+  const found = new Map(landmarks(format).map(([name, code]) => [name, decode(format, code)]));
+  const [one, normal] = [found.get("1"), found.get("smallest normal")];
+  const ends = [found.get("smallest subnormal") ?? normal ?? one, found.get("largest")];
+  const [low, high] = ends.map(log2);
+  const at = (number) => 2 + (96 * (log2(number) - low)) / (high - low || 1);
+  const mark = (name, x, y, text) => (
+    line(name, x, x, 30 - y, 30 + y) + words(name, x, y > 6 ? 13 : 52, text, x > 75 ? "end" : x < 25 ? "start" : "middle"));
+  const [from, to] = ends.map((end) => pretty(shortText(end, 6).text));
+  const place = value.kind === "finite" && value.num ? at(value) : null;
+  const where = place === null ? "has no place on it" : `is ${Math.round((place - 2) / 0.96)} % of the way`;
+  const parts = [line("axis", 2, 98, 30, 30), mark("tick", 2, 6, from), mark("tick", 98, 6, to),
+    normal ? line("subnormal", 2, at(normal), 30, 30) : "", one && Math.abs(at(one) - 50) < 30 ? mark("tick", at(one), 6, "1") : "",
+    place === null ? "" : mark("here", place, 10, shown(value, digitsOf(format)))];
+  const label = `log scale from ${from} to ${to}; ${shown(value, 10)} ${where}`;
+  return `<svg role="img" aria-label="${label}" width="100%" height="58">${parts.join("")}</svg>`;
+}
+
+// ---------------------------------------------------------------- all together
 function render({ model, el }) {
   const formats = model.get("_formats");
   let state = fromModel(model.get("_state"));
@@ -677,7 +744,10 @@ function render({ model, el }) {
     show(source);
   };
   const act = {
-    setCode: (code) => change(fromCode(state.format, code), "bits"),
+    format: () => state.format,
+    /** Take a code; with `target` it stands for the number that was asked for, rounded by another rule. */
+    setCode: (code, target) => change(target ? makeState(state.format, code, state.text, target)
+      : fromCode(state.format, code), "bits"),
     setBit: (index, on) => {
       if (isSet(state.code, index) !== on) act.setCode(state.code ^ (1n << BigInt(index)));
     },
@@ -685,40 +755,35 @@ function render({ model, el }) {
       const next = step(state.format, state.code, direction);
       if (next !== null) act.setCode(next);
     },
-    setFormat: (wanted) => { // 5 and 10 bits are FP16 again; what is not listed is a custom format
+    setFormat: (wanted, source = "format") => { // 5 and 10 bits are FP16 again; what is not listed is a custom format
       const format = formats.find((one) => sameFormat(one, wanted)) ?? wanted;
-      change(fromNumber(format, state.text, state.target), "format");
+      change(fromNumber(format, state.text, state.target), source);
     },
-    /** Take what was typed; returns null, or what is wrong with it. */
+    /** Take what was typed; returns what is to be said of it, and whether it is wrong. */
     type: (text) => {
-      try {
-        const { format } = state;
-        const { number, code } = parse(text, format);
-        change(number ? fromNumber(format, text.trim(), number) : fromCode(format, code), "typed");
-        return null;
-      } catch (problem) {
-        if (problem instanceof RangeError) return problem.message;
-        throw problem;
-      }
+      const { format } = state;
+      const { number, code, problem } = tryParse(text, format);
+      if (problem) return [problem, true];
+      change(number ? fromNumber(format, text.trim(), number) : fromCode(format, code), "typed");
+      return [/^[01_]+$/.test(text.trim()) && code !== undefined
+        ? `Read as the ${width(format)} bits of ${format.name}. For the decimal number type a point after it.` : HINT];
     },
   };
-  const table = otherFormats(formats, act);
-  const parts = [formatBar(formats, act), numberBox(act), bitStrip(act), valueBox(), explanation(),
-    numberLine(), liveRegion()];
+  const [folded, others] = [more(act), otherFormats(formats, act)];
+  const parts = [formatBar(formats, act), numberBox(act), bitStrip(act), valueBox(act), explanation(), numberLine()];
+  const showRest = () => [folded, others].forEach((piece) => piece.show(state));
   let frame = 0;
   const show = (source) => {
     parts.forEach((piece) => piece.show(state, source));
     // A fast drag changes many bits between two frames: thirteen rows need not follow each of them.
     cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(() => table.show(state));
+    frame = requestAnimationFrame(showRest);
   };
-  // Lumino, below JupyterLab, would take arrow keys and digits for notebook commands.
-  const root = make("div.ql-bits", {
-    role: "region", "aria-label": "bit explorer", "data-lm-suppress-shortcuts": "true",
-  }, ...parts.map((piece) => piece.node));
-  parts.at(-1).node.before(table.node);
+  const root = make("div.ql-bits", { role: "group", "aria-label": "bit explorer" },
+    ...[...parts, folded, others].map((piece) => piece.node));
+  keepKeys(root);
   show("model");
-  table.show(state);
+  showRest();
   el.append(root);
 
   const follow = () => {

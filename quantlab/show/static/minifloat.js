@@ -11,11 +11,7 @@
 // A code is a BigInt from 0 to 2^width - 1.
 
 // ---------------------------------------------------------------- numbers
-
-export function finite(negative, num, den = 1n) {
-  return { kind: "finite", negative, num, den };
-}
-
+export const finite = (negative, num, den = 1n) => ({ kind: "finite", negative, num, den });
 const infinity = (negative) => ({ kind: "infinity", negative, num: 0n, den: 1n });
 const nan = (negative) => ({ kind: "nan", negative, num: 0n, den: 1n });
 
@@ -25,15 +21,36 @@ const bitLength = (n) => (n === 0n ? 0 : n.toString(2).length);
 const isBelowOne = ({ num, den }) => num < den;
 const ones = (count) => (1n << BigInt(count)) - 1n;
 
-/** a - b, for finite numbers. */
-export function subtract(a, b) {
-  const num = signed(a) * b.den - signed(b) * a.den;
-  return finite(num < 0n, absolute(num), a.den * b.den);
+/** a + b; of zeros and infinities as IEEE 754 says. */
+export function add(a, b) {
+  if (a.kind !== "finite" || b.kind !== "finite") {
+    const clash = a.kind === b.kind && a.negative !== b.negative;
+    return a.kind === "nan" || b.kind === "nan" || clash ? nan(false) : a.kind === "infinity" ? a : b;
+  }
+  const num = signed(a) * b.den + signed(b) * a.den;
+  return finite(num < 0n || (num === 0n && a.negative && b.negative), absolute(num), a.den * b.den);
+}
+
+export const subtract = (a, b) => add(a, { ...b, negative: !b.negative });
+
+/** a * b; of zeros and infinities as IEEE 754 says. */
+export function multiply(a, b) {
+  const negative = a.negative !== b.negative;
+  if (a.kind === "finite" && b.kind === "finite") return finite(negative, a.num * b.num, a.den * b.den);
+  const none = [a, b].some(({ kind, num }) => kind === "nan" || (kind === "finite" && num === 0n));
+  return none ? nan(false) : infinity(negative);
 }
 
 /** a / b, for finite numbers, b not zero. */
-export function divide(a, b) {
-  return finite(a.negative !== b.negative, a.num * b.den, a.den * b.num);
+export const divide = (a, b) => finite(a.negative !== b.negative, a.num * b.den, a.den * b.num);
+
+/** A finite number as a float, good to nine places after the point: for positions and shares. */
+export const toNumber = (number) => Number((signed(number) * 1_000_000_000n) / number.den) / 1e9;
+
+/** The logarithm of |number| to base 2, of a finite number that is not 0, good to eight places. */
+export function log2(number) {
+  const power = bitLength(number.num) - bitLength(number.den);
+  return power + Math.log2(Math.abs(toNumber(scale(number, 2n, -power))));
 }
 
 /** number * base^power, exactly. */
@@ -42,8 +59,9 @@ function scale({ negative, num, den }, base, power) {
   return power < 0 ? finite(negative, num, den * factor) : finite(negative, num * factor, den);
 }
 
-/** num / den, rounded to a whole number; ties to even. */
-function roundHalfEven(num, den) {
+/** num / den, rounded to a whole number: as `mode` of `encode` says, ties to even if it says nothing. */
+function round(num, den, mode = "nearest") {
+  if (mode !== "nearest") return mode === "zero" ? num / den : (num + den - 1n) / den;
   const whole = num / den;
   const twice = 2n * (num % den);
   const up = twice > den || (twice === den && (whole & 1n) === 1n);
@@ -51,15 +69,11 @@ function roundHalfEven(num, den) {
 }
 
 // ---------------------------------------------------------------- formats
-
-export function width(format) {
-  return format.kind === "integer" ? format.width : 1 + format.exponent_bits + format.mantissa_bits;
-}
+export const width = (format) => (
+  format.kind === "integer" ? format.width : 1 + format.exponent_bits + format.mantissa_bits);
 
 /** The same bits mean the same numbers: the name does not count. */
-export function sameFormat(a, b) {
-  return Object.keys(a).every((key) => key === "name" || a[key] === b[key]);
-}
+export const sameFormat = (a, b) => Object.keys(a).every((key) => key === "name" || a[key] === b[key]);
 
 /** A float format with the usual bias and, where `specials` needs more bits, none of them. */
 export function floatFormat(exponentBits, mantissaBits, specials) {
@@ -74,9 +88,8 @@ export function floatFormat(exponentBits, mantissaBits, specials) {
   };
 }
 
-export function integerFormat(bits, isSigned) {
-  return { kind: "integer", name: `${isSigned ? "" : "u"}int${bits}`, width: bits, signed: isSigned };
-}
+export const integerFormat = (bits, isSigned) => (
+  { kind: "integer", name: `${isSigned ? "" : "u"}int${bits}`, width: bits, signed: isSigned });
 
 /** The largest finite magnitude of a float format, as a code. */
 function maxCode(format) {
@@ -117,34 +130,65 @@ export function decode(format, code) {
   return scale(finite(negative, hidden + mantissa), 2n, stored - format.bias - format.mantissa_bits);
 }
 
-/** The code of the nearest value, ties to the even code; what is too large as the format says. */
-export function encode(format, number) {
-  return format.kind === "integer" ? encodeInteger(format, number) : encodeFloat(format, number);
+/**
+ * The code of a number; what is too large as the format says. mode: "nearest" with ties to the even
+ * code, "down", "up", or towards "zero" and "away" from it.
+ */
+export function encode(format, number, mode = "nearest") {
+  const outward = (mode === "up") !== number.negative ? "away" : "zero";
+  const size = mode === "up" || mode === "down" ? outward : mode;
+  return format.kind === "integer" ? encodeInteger(format, number, size) : encodeFloat(format, number, size);
 }
 
-function encodeInteger(format, number) {
+/** The values around a number as [[code, probability]]: what stochastic rounding draws from. */
+export function chances(format, number) {
+  const [near, far] = ["zero", "away"].map((mode) => encode(format, number, mode));
+  if (near === far) return [[near, 1]];
+  // Beyond the largest value the next one is where it would be if the format went on.
+  const [low, high] = [near, far].map((code) => decode({ ...format, specials: "none" }, code));
+  const share = Math.min(toNumber(divide(subtract(number, low), subtract(high, low))), 1);
+  return [[near, 1 - share], [far, share]];
+}
+
+/** The values of a format that people look for, as [name, code]. */
+export function landmarks(format) {
+  const one = encode(format, finite(false, 1n));
+  if (format.kind === "integer") {
+    const [low, high] = integerRange(format).map((value) => BigInt.asUintN(format.width, value));
+    return [["largest", high], ["smallest", low], ["0", 0n], ["1", one]];
+  }
+  const [top, hasOne] = [maxCode(format), toNumber(decode(format, one)) === 1 && "normal"];
+  return [
+    ["largest", top, "normal"], ["smallest normal", 1n << BigInt(format.mantissa_bits), "normal"],
+    ["smallest subnormal", 1n, "subnormal"], ["infinity", top + 1n, "infinity"],
+    ["NaN", nanCode(format, 0n), "nan"], ["0", 0n, "zero"], ["1", one, hasOne], ["1 + epsilon", one + 1n, hasOne],
+  ].filter(([, code, kind]) => fields(format, code).kind === kind);
+}
+
+function encodeInteger(format, number, mode) {
   const [lowest, highest] = integerRange(format);
   let value = 0n; // NaN has no whole number; 0 is what NumPy and C compilers most often answer
   if (number.kind === "infinity") value = number.negative ? lowest : highest;
   if (number.kind === "finite") {
-    const rounded = roundHalfEven(number.num, number.den);
+    const rounded = round(number.num, number.den, mode);
     value = number.negative ? -rounded : rounded;
   }
   const kept = value < lowest ? lowest : value > highest ? highest : value;
   return BigInt.asUintN(format.width, kept);
 }
 
-function encodeFloat(format, number) {
+function encodeFloat(format, number, mode) {
   const sign = (number.negative ? 1n : 0n) << BigInt(width(format) - 1);
   if (number.kind === "nan") return nanCode(format, sign);
   const largest = maxCode(format);
-  const magnitude = number.kind === "infinity" ? largest + 1n : magnitudeCode(format, number);
-  const code = magnitude <= largest ? magnitude : format.specials === "none" ? largest : largest + 1n;
+  const magnitude = number.kind === "infinity" ? largest + 1n : magnitudeCode(format, number, mode);
+  const held = format.specials === "none" || (mode === "zero" && number.kind === "finite");
+  const code = magnitude <= largest ? magnitude : held ? largest : largest + 1n;
   return sign | code;
 }
 
 function nanCode(format, sign) {
-  if (format.specials === "none") return 1n << BigInt(width(format) - 1); // minus zero, as ml_dtypes
+  if (format.specials === "none") return sign ^ (1n << BigInt(width(format) - 1)); // -0, as ml_dtypes
   const quiet = format.specials === "ieee" ? 1n << BigInt(format.mantissa_bits - 1) : 0n;
   return sign | (maxCode(format) + 1n + quiet);
 }
@@ -153,7 +197,7 @@ function nanCode(format, sign) {
  * The code of |number| as if exponents went on for ever. Codes count values upwards, so a mantissa
  * that rounds up to 2 carries into the exponent by itself.
  */
-function magnitudeCode(format, number) {
+function magnitudeCode(format, number, mode) {
   if (number.num === 0n) return 0n;
   let exponent = bitLength(number.num) - bitLength(number.den);
   if (isBelowOne(scale(number, 2n, -exponent))) exponent -= 1; // now 2^exponent <= number
@@ -161,7 +205,7 @@ function magnitudeCode(format, number) {
   const kept = Math.max(exponent, lowest);
   const start = BigInt(kept - lowest) << BigInt(format.mantissa_bits);
   const steps = scale(number, 2n, format.mantissa_bits - kept);
-  return roundHalfEven(start * steps.den + steps.num, steps.den);
+  return round(start * steps.den + steps.num, steps.den, mode);
 }
 
 /** The code of the next larger (+1) or smaller (-1) value, null where there is none. */
@@ -193,13 +237,13 @@ export function fieldDigits(format, code) {
 }
 
 // ---------------------------------------------------------------- reading what a person types
-
 const LONGEST = 1200; // characters; the exact decimal of the smallest FP64 has 1076
 const LARGEST_POWER = 2000;
 
 /**
  * Read a decimal, a fraction, a power 2^n, inf or nan: then the answer has a `number`. Or bits, as
- * 0x..., 0b... or with the fields apart: then it has a `code`. Throws RangeError that says what is allowed.
+ * 0x..., 0b... or as many digits 0 and 1 as the format has, fields apart or not: then it has a `code`.
+ * Throws RangeError that says what is allowed. codes.nearest in Python reads the same.
  */
 export function parse(text, format) {
   const plain = text.trim().replace(/[\u2212\u2013]/g, "-").replace(/\u221e/g, "inf").toLowerCase();
@@ -227,9 +271,7 @@ function howToWrite(text, format) {
 
 function parseCode(text, format) {
   const digits = text.replace(/[_ ]/g, "");
-  if (/^[01]+( [01]+)+$/.test(text)) { // the fields apart, as quantlab prints them
-    return digits.length === width(format) ? BigInt(`0b${digits}`) : null;
-  }
+  if (/^[01]+([ _][01]+)*$/.test(text) && digits.length === width(format)) return BigInt(`0b${digits}`);
   if (!/^0x[0-9a-f]+$|^0b[01]+$/.test(digits)) return null;
   const needed = bitLength(BigInt(digits));
   if (needed <= width(format)) return BigInt(digits);
@@ -269,7 +311,6 @@ function checkedPower(text) {
 }
 
 // ---------------------------------------------------------------- writing numbers
-
 /** The exact decimal of a value that a code has: a power of two is below the stroke. */
 export function exactText(number) {
   if (number.kind !== "finite") return specialText(number);
@@ -280,9 +321,7 @@ export function exactText(number) {
   return `${number.negative ? "-" : ""}${whole}${fraction && "."}${fraction}`;
 }
 
-function specialText(number) {
-  return number.kind === "nan" ? "NaN" : `${number.negative ? "-" : ""}infinity`;
-}
+const specialText = ({ kind, negative }) => (kind === "nan" ? "NaN" : `${negative ? "-" : ""}infinity`);
 
 /** {text, exact}: the number in at most `digits` significant digits; exact says nothing was cut. */
 export function shortText(number, digits) {
@@ -292,7 +331,7 @@ export function shortText(number, digits) {
   let power = String(number.num).length - String(number.den).length;
   if (isBelowOne(scale(number, 10n, -power))) power -= 1; // now 10^power <= number < 10^(power + 1)
   const { num, den } = scale(number, 10n, digits - 1 - power);
-  const whole = String(roundHalfEven(num, den));
+  const whole = String(round(num, den));
   if (whole.length > digits) power += 1; // 9.99 was rounded up to 10.0
   return { text: sign + layOut(whole.replace(/0+$/, ""), power), exact: num % den === 0n };
 }
@@ -309,6 +348,5 @@ function layOut(digits, power) {
 }
 
 /** 2 to a power, in characters: 2⁻¹⁴. */
-export function powerText(power) {
-  return `2${[...String(power)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit] ?? "⁻").join("")}`;
-}
+export const powerText = (power) => (
+  `2${[...String(power)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit] ?? "⁻").join("")}`);

@@ -6,20 +6,23 @@
   const deck = window.Reveal;
   const SMALLEST = 0.84;
   const LARGEST = 1.3; // a slide with few words shows them larger
-  const PROJECTED = 2; // and an explorer as large as it fits
+  const PROJECTED = [2, 1.25]; // the face of an explorer: at most, and 16 px as 20, so that all can read it
 
   /** Choose the size of a slide's pictures, then of all that is on it. */
   function fit(section) {
     const body = section.querySelector(":scope > .sheet > .body");
     if (!body || section.matches(".title-slide")) return;
+    if (body.querySelector(".explorer[data-live]")) {
+      body.querySelectorAll(".live-face").forEach(project);
+      return;
+    }
     body.style.zoom = "";
     fitPictures(body);
     let scale = 1;
     const set = (next) => { scale = Math.round(next * 100) / 100; body.style.zoom = scale; };
     while (overflows(body) && scale > SMALLEST) set(scale - 0.04);
-    const tooLarge = () => overflows(body) || wraps(body) || explorerIsHigh(body);
-    const largest = body.querySelector(".explorer") ? PROJECTED : LARGEST;
-    while (scale >= 1 && scale < largest && !tooLarge()) set(scale + 0.05);
+    const tooLarge = () => overflows(body) || wraps(body);
+    while (scale >= 1 && scale < LARGEST && !tooLarge()) set(scale + 0.05);
     if (scale > 1 && tooLarge()) set(scale - 0.05);
     body.dataset.scale = scale;
   }
@@ -41,10 +44,34 @@
   const overflows = (body) =>
     body.scrollHeight > body.clientHeight + 1 || body.scrollWidth > body.clientWidth + 1;
 
-  /** An explorer's face may grow when it is used: it is not enlarged into its last room. */
-  const explorerIsHigh = (body) =>
-    [...body.querySelectorAll(".explorer")].some((box) =>
-      box.getBoundingClientRect().height > 0.93 * body.getBoundingClientRect().height);
+  /** Enlarge the face of an explorer as far as it fits. When it grows it gets smaller, never larger
+      again: what is read does not jump. What is still too high is scrolled, to its newest line. */
+  function project(face) {
+    const [most, least] = PROJECTED;
+    let zoom = Number(face.dataset.zoom ?? most);
+    const set = (next) => { zoom = Math.round(next * 100) / 100; face.style.zoom = face.dataset.zoom = zoom; };
+    set(zoom);
+    const before = Number(face.dataset.height ?? Infinity);
+    while ((overflows(face) || shrinks(face)) && zoom > least) set(Math.max(least, zoom - 0.05));
+    if (face.scrollHeight > before) face.scrollTop = face.scrollHeight;
+    face.dataset.height = face.scrollHeight;
+  }
+
+  /** Tell whether a drawing is narrower than it is meant to be: its text would be small. */
+  const shrinks = (face) =>
+    [...face.querySelectorAll("svg[width]")].some((svg) =>
+      svg.getBoundingClientRect().width < svg.getAttribute("width") * svg.currentCSSZoom - 1);
+
+  /** The table of the bit explorer comes in place of the number when it is asked for. */
+  function foldTable(bits) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "table-button", textContent: "In every format" });
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => {
+      button.setAttribute("aria-pressed", String(bits.classList.toggle("all-formats")));
+    });
+    bits.append(button);
+  }
 
   /** Tell whether a line of code would be broken at this size. */
   function wraps(body) {
@@ -65,9 +92,23 @@
     else deck.prev();
   }
 
-  /** Keys that are meant for an explorer are not for the deck. */
+  /** Keys that are meant for an explorer are not for the deck; Esc lets go of the focus. */
   function keepKeys(event) {
-    if (event.target.closest?.(".explorer")) event.stopPropagation();
+    byPointer = false;
+    const on = event.target;
+    event.stopPropagation();
+    if (event.key === " " && on.type === "range") deck.next(); // a slider has no use for it
+    if (event.key === "Escape") on.blur();
+  }
+
+  /** What was clicked does not keep the keys: the next arrow or space turns the slide. Sliders and
+      boxes to type in keep them, as does what was reached by Tab. */
+  let byPointer = false;
+  const KEEPS = "input[type=range], input[type=number], input[type=text], input:not([type])";
+  function letGo({ type }) {
+    const on = document.activeElement;
+    const choosing = type === "click" && on.tagName === "SELECT";
+    if (byPointer && on.closest(".explorer") && !choosing && !on.matches(KEEPS)) on.blur();
   }
 
   const narrow = matchMedia("(max-width: 700px)"); // as in deck.css
@@ -75,8 +116,17 @@
   if (narrow.matches) return;
   document.documentElement.classList.add("as-slides");
   window.addEventListener("keydown", remote, true);
-  document.querySelectorAll(".explorer").forEach((place) => place.addEventListener("keydown", keepKeys));
-  document.addEventListener("quantlab:mounted", (event) => fit(event.target.closest("section")));
+  document.querySelectorAll(".explorer").forEach((place) => {
+    place.addEventListener("keydown", keepKeys);
+    place.addEventListener("pointerdown", () => { byPointer = true; });
+    for (const end of ["click", "change"]) place.addEventListener(end, letGo);
+  });
+  document.addEventListener("quantlab:mounted", (event) => {
+    event.target.querySelectorAll(".live.bits").forEach(foldTable);
+    fit(event.target.closest("section"));
+    const changed = new MutationObserver(([{ target }]) => project(target));
+    event.target.querySelectorAll(".live-face").forEach((face) => changed.observe(face, { childList: true }));
+  });
   deck.initialize({
     width: 1280, height: 720, margin: 0, center: false, hash: true, navigationMode: "linear",
     slideNumber: "c/t", transition: "none", plugins: [window.RevealNotes], controls: false, progress: true,

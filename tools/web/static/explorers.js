@@ -19,24 +19,60 @@ window.quantlab = (() => {
     const box = make("div", { class: `live ${kind}` });
     place.querySelector(".still").hidden = true;
     place.append(box);
-    if (kind === "bits") mountBits(box, structuredClone(content));
+    if (kind === "bits") mountBits(box, structuredClone(content), place.dataset.explorer);
     else mountFaces(box, content);
     place.dispatchEvent(new CustomEvent("quantlab:mounted", { bubbles: true }));
   }
 
   /** The bit explorer computes by itself; a plain object stands in for the widget's model. */
-  function mountBits(box, values) {
+  function mountBits(box, values, id) {
+    const link = make("a", {}, "Link to this number");
     const model = {
       get: (name) => values[name],
-      set: (name, value) => { values[name] = value; },
+      set: (name, value) => {
+        values[name] = value;
+        link.href = `?${toQuery(id, values._state)}`;
+      },
       save_changes() {}, on() {}, off() {},
     };
     window.quantlab.bits({ model, el: box });
+    model.set("_state", values._state);
+    box.append(make("p", { class: "explorer-note bits-link" }, link));
+    if (wanted.get("explorer") === id) putNumber(box, values);
+  }
+
+  const wanted = new URLSearchParams(location.search);
+  const widths = ({ exponent_bits, mantissa_bits, specials, width, signed }) => (
+    specials ? [exponent_bits, mantissa_bits, specials] : [width, signed]);
+
+  /** What a link says of a number: the explorer, the format, what was asked for, and the bits. */
+  function toQuery(explorer, { format, number, bits }) {
+    const asked = number.length < 60 ? number : `0b${bits}`;
+    return new URLSearchParams({ explorer, format: widths(format).join(" "), number: asked, bits });
+  }
+
+  /** Show the number of the link that led here: pick and type it, as a reader would. */
+  function putNumber(box, values) {
+    const put = (control, value) => {
+      control.value = value;
+      control.dispatchEvent(new Event("change"));
+    };
+    const sizes = (wanted.get("format") ?? "").split(" ");
+    const near = values._formats.findIndex((format) => widths(format).length === sizes.length);
+    if (near >= 0) put(box.querySelector(".ql-format"), near); // the same boxes beside the menu
+    const boxes = box.querySelectorAll(".ql-widths :is(input, select)");
+    sizes.forEach((size, place) => { if (boxes[place]) put(boxes[place], size); });
+    const number = box.querySelector(".ql-number");
+    put(number, wanted.get("number") ?? "");
+    const bits = wanted.get("bits") ?? values._state.bits;
+    if (bits !== values._state.bits) put(number, `0b${bits}`); // set by hand, or by another rule of rounding
   }
 
   function mountFaces(box, { title, height, controls, tree, labels, faces, pieces, fixed, thinned }) {
     const positions = controls.map((control) => control.start);
     const face = make("div", { class: "live-face scroll" });
+    const said = make("div", { class: "unseen", "aria-live": "polite" });
+    let [spoken, timer] = [null, 0];
     face.style.minHeight = height;
     const shown = []; // the labels of each control, as they are now
     const show = () => {
@@ -49,13 +85,19 @@ window.quantlab = (() => {
         node = node[positions[level] + 1];
       });
       face.innerHTML = faces[node].map((place) => pieces[place]).join("");
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        const words = inWords(face);
+        if (spoken !== null && spoken !== words) said.textContent = words; // the first was not asked for
+        spoken = words;
+      }, 400);
     };
     const parts = controls.map((control, level) => {
       const move = (position) => { positions[level] = position; show(); };
       return drawers[control.kind](control.label, move);
     });
     const bar = make("div", { class: "live-controls" }, ...parts.map((part) => part.node));
-    box.append(make("p", { class: "live-title" }, title), bar, face);
+    box.append(make("p", { class: "live-title" }, title), bar, face, said);
     if (fixed.length) {
       box.append(make("p", { class: "explorer-note" },
         `On this page “${fixed.join("”, “")}” stays where it is: run the notebook to move it.`));
@@ -64,6 +106,7 @@ window.quantlab = (() => {
       box.append(make("p", { class: "explorer-note" },
         `On this page “${thinned.join("”, “")}” takes larger steps: run the notebook for all of them.`));
     }
+    new MutationObserver(() => keepReadable(face)).observe(face, { childList: true });
     dragging(face, (name, value) => {
       const level = controls.findIndex((control) => control.name === name);
       const distance = (label) => Math.abs(Number(label) - value);
@@ -75,7 +118,22 @@ window.quantlab = (() => {
     show();
   }
 
-  /** What carries data-drag in a face moves the control of that name, as static/drag.js does in Jupyter. */
+  /** The answer in words, as static/explorer.js in Jupyter: what is marked so, or what drawings say. */
+  function inWords(face) {
+    const answers = [...face.querySelectorAll("[data-said]")].map((node) => node.textContent);
+    const labels = [...face.querySelectorAll("svg[role=img]")].map((node) => node.ariaLabel);
+    return (answers.length ? answers : labels).join(". ");
+  }
+
+  /** A drawing is scrolled where it would be so small that its text of 16 px is less than 12. */
+  function keepReadable(face) {
+    for (const svg of face.querySelectorAll("svg[width]")) {
+      const least = 0.75 * svg.getAttribute("width");
+      if (svg.clientWidth < least) svg.style.minWidth = `${least}px`;
+    }
+  }
+
+  /** What carries data-drag in a face moves the control of that name, as static/explorer.js does in Jupyter. */
   function dragging(face, move) {
     let held = null; // {name, offset from the pointer to the middle of the handle}
     face.addEventListener("pointerdown", (event) => {
@@ -154,7 +212,21 @@ window.quantlab = (() => {
       const first = button("First", () => 0);
       const back = button("Back", () => at() - 1);
       const next = button("Next", () => at() + 1);
-      slider.row.prepend(first, back, next);
+      const play = button("Play", at);
+      let playing = 0;
+      const stop = () => { clearInterval(playing); playing = 0; setPlaying(); };
+      const setPlaying = () => {
+        play.textContent = playing ? "Stop" : "Play";
+        play.setAttribute("aria-label", `${play.textContent} ${name}`);
+      };
+      const forward = () => (at() < Number(slider.input.max) && play.isConnected ? move(at() + 1) : stop());
+      play.addEventListener("click", () => {
+        if (playing) { stop(); return; }
+        if (at() === Number(slider.input.max)) move(0);
+        playing = setInterval(forward, 1000);
+        setPlaying();
+      });
+      slider.row.prepend(first, back, next, play);
       return {
         node: labelled(name, slider.row),
         show(labels, position) {
@@ -203,7 +275,10 @@ window.quantlab = (() => {
         fetchData(target);
       }
     }, { rootMargin: "600px" });
-    document.querySelectorAll(".explorer[data-live]").forEach((place) => near.observe(place));
+    document.querySelectorAll(".explorer[data-live]").forEach((place) => {
+      near.observe(place);
+      if (place.dataset.explorer === wanted.get("explorer")) place.scrollIntoView();
+    });
   }
 
   function fetchData(place) {

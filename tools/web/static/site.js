@@ -33,12 +33,32 @@ const watchScrolling = () => document.querySelectorAll(".scroll, .katex-display"
 watchScrolling();
 document.addEventListener("quantlab:mounted", watchScrolling);
 
+// On a phone a figure opens at the size that it was drawn for: to be moved, and enlarged by two fingers.
+const large = document.querySelector(".large");
+
+function opensLarge(img) {
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "enlarge" });
+  button.setAttribute("aria-label", `Show large: ${img.alt}`);
+  button.addEventListener("click", () => {
+    const copy = img.cloneNode();
+    copy.style.width = `${img.getAttribute("width")}px`;
+    large.querySelector("div").replaceChildren(copy);
+    large.showModal();
+  });
+  img.replaceWith(button);
+  button.append(img);
+}
+
+if (matchMedia("(max-width: 600px)").matches) document.querySelectorAll(".output.picture img").forEach(opensLarge);
+large.querySelector("button").addEventListener("click", () => large.close());
+
 // ---- search: the index is made when it is first asked for
 
 const dialog = document.querySelector(".search");
 const box = dialog.querySelector("input");
 const list = dialog.querySelector("ol");
 const said = dialog.querySelector("[role=status]");
+const SHOWN = 12;
 let search = null;
 
 function load(src) {
@@ -68,9 +88,10 @@ async function openSearch() {
 
 function show() {
   const words = box.value.trim();
-  const found = words && search ? search.search(words).slice(0, 12) : [];
-  list.replaceChildren(...found.map(entry));
-  said.textContent = words ? `${found.length || "no"} section${found.length === 1 ? "" : "s"} found` : "";
+  const found = words && search ? search.search(words) : [];
+  list.replaceChildren(...found.slice(0, SHOWN).map(entry));
+  const first = found.length > SHOWN ? `, the first ${SHOWN} are shown` : "";
+  said.textContent = words ? `${found.length || "no"} section${found.length === 1 ? "" : "s"} found${first}` : "";
 }
 
 function entry({ section, page, url, text, terms }) {
