@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import gguf as blocks
+from .._checks import one_of
 
 #: Types that are floats as they are. The others are blocks, which the core encodes.
 FLOATS = {"F32": np.float32, "F16": np.float16}
@@ -76,8 +77,7 @@ def export_gguf(model, path, type="Q4_K", importance=None):
     package gguf; then nothing is written.
     Source: llama.cpp, convert_hf_to_gguf.py for the contents, llama-quant.cpp for the types.
     """
-    if type not in TYPES:
-        raise ValueError(f"type must be one of {', '.join(TYPES)}, got {type!r}")
+    one_of("type", type, TYPES)
     path = _free(path)
     need("gguf", "writing a GGUF file")
     architecture = _architecture(model)

@@ -86,6 +86,8 @@ class Running:
 
     def tokens(self, text):
         """Return the tokens of a text as llama.cpp reads it: a list, after the beginning token."""
+        if not isinstance(text, str):
+            raise TypeError(f"a text must be a string, got {type(text).__name__}")
         asked = {"content": text, "add_special": True, "parse_special": False}
         return self._ask("POST", "/tokenize", asked)["tokens"]
 
@@ -94,7 +96,8 @@ class Running:
 
         Raises ValueError for more tokens than the model can read.
         """
-        return prompt + self._complete(self.tokens(prompt), max_new_tokens)["choices"][0]["text"]
+        ids, new_tokens = self.tokens(prompt), whole("max_new_tokens", max_new_tokens, 1)
+        return prompt + self._complete(ids, new_tokens)["choices"][0]["text"]
 
     def tokens_per_second(self, prompt="Once upon a time", new_tokens=64):
         """Return new tokens per second of greedy generation, by llama.cpp's clock, warmed up."""
@@ -128,8 +131,10 @@ class Running:
             scored_text = text[len(first) :]
         if len(tokens) < 2:
             raise ValueError(f"the text has {len(tokens)} tokens; perplexity needs at least 2")
-        window = whole("window", window or min(self.longest, 1024), 2, self.longest)
-        stride = whole("stride", stride or max(1, window // 2), 1, window - 1)
+        window = min(self.longest, 1024) if window is None else window
+        whole("window", window, 2, self.longest)
+        stride = max(1, window // 2) if stride is None else stride
+        whole("stride", stride, 1, window - 1)
         nats, count = 0.0, 0
         for [ids], scored in measure.windows(tokens, window, stride, begin, at_once=1):
             for end in range(len(ids) - scored, len(ids)):

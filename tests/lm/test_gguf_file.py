@@ -317,6 +317,23 @@ def test_perplexity_is_that_of_torch(exact, written, short_text):
     assert theirs.nats == pytest.approx(ours.nats, rel=1e-4)  # the cache has 16 bits
 
 
+def test_without_a_beginning_token_the_first_one_goes_unscored(exact, tmp_path, short_text):
+    words = copy.deepcopy(exact.tokenizer)
+    words.bos_token = None
+    bare, part = dataclasses.replace(exact, tokenizer=words), short_text[:200]
+    with lm.run_gguf(lm.export_gguf(bare, tmp_path / "a.gguf", "F32").path) as running:
+        theirs = running.text_loss(part)
+    ours = bare.text_loss(part)
+    assert (theirs.tokens, theirs.bytes) == (ours.tokens, ours.bytes)
+    assert theirs.nats == pytest.approx(ours.nats, rel=1e-3)  # the cache has 16 bits
+
+
+def test_the_chances_of_all_tokens_add_up_to_one(written):
+    with lm.run_gguf(written("Q4_K").path) as running:
+        every = running.log_probabilities(PROMPT, top=2048)
+    assert np.exp([log for _, _, log in every]).sum() == pytest.approx(1, abs=1e-5)
+
+
 def test_parts_of_letters_have_their_chances_too(exact, written):
     with lm.run_gguf(written("F32").path, cache="F32") as running:
         theirs = running.text_loss("caf\u00e9 \u65e5")
@@ -348,6 +365,15 @@ def test_a_damaged_file_is_refused(written, tmp_path, capfd):
     with pytest.raises(ValueError, match=r"does not load .*half\.gguf: it is damaged"):
         lm.run_gguf(tmp_path / "half.gguf")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [({"threads": 0}, "threads must be"), ({"cache": "Q8_0"}, "F16, F32, got")],
+)
+def test_settings_that_are_not_served_are_refused(written, arguments, why):
+    with pytest.raises(ValueError, match=why):
+        lm.run_gguf(written("Q8_0").path, **arguments)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
