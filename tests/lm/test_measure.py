@@ -289,7 +289,9 @@ def test_a_text_that_overflows_in_fp16_is_said(overflowing):
 
 def test_what_this_process_holds_grows_with_what_it_keeps():
     before = machine.used_bytes("cpu")
-    kept = torch.ones(8_000_000)  # 32 MB; the rest of the process moves by less than half of it
+    # 64 MB; the rest of the process moves by less than half of it. Up to 32 MB the C library may
+    # hand out again what an earlier test gave back, and the process would hold no more.
+    kept = torch.ones(16_000_000)
     assert machine.used_bytes("cpu") - before > kept.nbytes / 2
 
 
