@@ -226,7 +226,11 @@ def test_make_takes_the_python_of_venv_if_it_is_there(tmp_path):
 
     def command(*more):
         done = subprocess.run(
-            ["make", "-n", "gpu", *more], cwd=tmp_path, capture_output=True, text=True, check=True
+            ["make", "-n", "--no-print-directory", "gpu", *more],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.split()[0]
 

@@ -29,7 +29,7 @@ def shown(one):
     """The explorer's table for this threshold: the titles of its rows, and the numbers."""
     table = one.page.locator(".widget-html-content table").first
     rows = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
-    place = [title.strip() for title in table.locator("thead th").all_inner_texts()]
+    place = [title.strip() for title in table.locator("thead").locator("th, td").all_inner_texts()]
     return {row[0].strip(): row[place.index("this threshold")].strip() for row in rows}
 
 
