@@ -8,7 +8,6 @@ import gguf
 import numpy as np
 import pytest
 import torch
-import xllamacpp
 
 from quantlab import gguf as blocks
 from quantlab import lm
@@ -253,14 +252,6 @@ def test_widths_that_fit_no_block_take_the_next_type(random_model, tmp_path):
     }  # fmt: skip
     with lm.run_gguf(file.path) as running:
         assert running.generate_text(PROMPT, 5) != PROMPT
-
-
-def test_the_file_opens_without_a_warning(written, capfd):
-    settings = xllamacpp.CommonParams()
-    settings.model.path = str(written("Q4_K_M").path)
-    settings.verbosity, settings.n_ctx, settings.api_keys = 2, 256, ["key"]  # 2: warnings
-    xllamacpp.Server(settings)
-    assert capfd.readouterr() == ("", "")
 
 
 def test_nothing_is_logged(written, capfd):
