@@ -36,7 +36,11 @@ MAKERS = list(_makers())
 
 def test_the_explorers_are_found():
     found = {maker.id for maker in MAKERS}
-    assert {"binary.division_explorer", "bits.bit_explorer", "memory.calculator"} <= found
+    assert {
+        "binary_figures.division_explorer",
+        "bits.bit_explorer",
+        "memory_figures.calculator",
+    } <= found
 
 
 @pytest.mark.parametrize("make", MAKERS)
