@@ -46,15 +46,8 @@ def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_st
     fit, OSError (before anything is downloaded) if the disk has no room, ConnectionError without
     the network, PermissionError for a gated model, FileNotFoundError for one that is not there.
     """
-    source, local = find(name)
     device = best_device(device)
-    dtype, config = _precision(quantization, device, double_quant)
-    local = local or _reach_hub(source)
-    kept = checkpoint(source)
-    if kept is not None:
-        _check_agrees(name, kept, quantization, double_quant)
-        kept.check_packages(name)
-        dtype, config = _stored_precision(kept, device)
+    source, local, dtype, config, kept = _plan(name, quantization, device, double_quant)
     label = kept.label if kept else _label(quantization, dtype)
     if config is not None:
         _need_bitsandbytes()
@@ -212,14 +205,24 @@ def predict_bytes(name=BUNDLED, quantization=None, device=None, double_quant=Fal
 
     Nothing but the shape of the model is read: of a hub model config.json is downloaded, no more.
     """
+    source, local, dtype, config, _ = _plan(name, quantization, best_device(device), double_quant)
+    return weigh(source, config, local).bytes(dtype, config)
+
+
+def _plan(name, quantization, device, double_quant):
+    """Return what a load starts from: source, whether it is local, dtype, config, `Checkpoint`.
+
+    What is stored in few bits has its own dtype and config; another quantization is refused.
+    """
     source, local = find(name)
-    device = best_device(device)
     dtype, config = _precision(quantization, device, double_quant)
     local = local or _reach_hub(source)
     kept = checkpoint(source)
     if kept is not None:
+        _check_agrees(name, kept, quantization, double_quant)
+        kept.check_packages(name)
         dtype, config = _stored_precision(kept, device)
-    return weigh(source, config, local).bytes(dtype, config)
+    return source, local, dtype, config, kept
 
 
 def _precision(quantization, device, double_quant):
