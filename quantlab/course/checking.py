@@ -101,12 +101,6 @@ def function(*cases, look_at=""):
     return check
 
 
-def against(reference, *inputs, within=None, why="", look_at=""):
-    """Return a check that a function gives what `reference` gives, for each tuple in `inputs`."""
-    cases = (Case(args, reference(*args), within=within, why=why) for args in inputs)
-    return function(*cases, look_at=look_at)
-
-
 def is_unanswered(answer):
     """Say whether `answer` is still the ``...`` of the exercise, or holds one."""
     if answer is None or answer is Ellipsis:

@@ -52,12 +52,6 @@ class Checkpoint:
             return f"{self.method}, {_width(settings['bits'], settings.get('group_size'))}"
         return self.method
 
-    @property
-    def weights_only(self):
-        """True if activations are not quantized, so that decoded weights compute the same."""
-        groups = self.settings.get("config_groups", {}).values()
-        return not any(group.get("input_activations") for group in groups)
-
     def check_packages(self, name):
         """Raise ImportError if a package is missing that transformers needs to read this."""
         needs = NEEDS.get(self.method, {})
