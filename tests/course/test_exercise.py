@@ -40,7 +40,9 @@ EXERCISES = {
         check=function(Property((8,), lambda r: 2**r > 8, "more than three", look_at="count")),
         learned="there are many.",
     ),
-    "97.4": Exercise(hint="x", check=function(Case((1.0,), 1 / 3), Case((2.0,), 2 / 3)), learned="y"),
+    "97.4": Exercise(
+        hint="x", check=function(Case((1.0,), 1 / 3), Case((2.0,), 2 / 3)), learned="y"
+    ),
     "97.5": Exercise(hint="x", check=value("10100", "20 in binary"), learned="y"),
     "97.6": Exercise(hint="x", check=value([[1.5, 2.5]], "a matrix", within=0.1), learned="y"),
     "97.7": Exercise(hint="x", check=lambda answer: answer.missing, learned="y"),
