@@ -152,8 +152,8 @@ def _words(result, method):
     """Say how codes are stored. method: how they were chosen, which codes alone don't show."""
     if isinstance(result, Transposed):
         return result.stored.codebook.name.lower()
-    if not isinstance(result, Quantized):
-        return result.words
+    if not isinstance(result, Quantized):  # a method's own kind of result, or one read from a file
+        return getattr(result, "words", method)
     method = method or ("absmax" if result.symmetric else "zero_point")
     grouped = f", group {result.group_size}" if result.group_size else ""
     return f"{method}, {result.bits} bits{grouped}"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import quantlab as ql
-from quantlab import lm
+from quantlab import lm, methods
 from quantlab.lm import calibration, quantizing
 
 from .test_load import dequantized
@@ -186,3 +186,25 @@ def test_a_quantized_model_is_not_quantized_again(exact, four_bit):
 def test_what_is_not_served_is_said(exact, options, error, message):
     with pytest.raises(error, match=message):
         lm.quantize(exact, **options)
+
+
+class Ternary:
+    """-1, 0 and 1 times the mean magnitude of each output: a result of a kind of its own."""
+
+    bits_per_value = 2 + 16 / 256
+
+    def __init__(self, w):
+        self.scale = abs(w).mean(axis=0)
+        self.codes = (w / self.scale).round().clip(-1, 1)
+
+    def dequantize(self):
+        return self.codes * self.scale
+
+
+def test_a_new_row_of_the_table_quantizes_a_model_and_gives_it_its_label(exact, monkeypatch):
+    row = methods.Method("ternary", "ternary", methods.NOTHING, lambda w, _: Ternary(w), 2)
+    monkeypatch.setitem(methods.METHODS, "ternary", row)
+    small = lm.quantize(exact, "ternary")
+    assert (small.quantization, small.bits_per_weight) == ("ternary", Ternary.bits_per_value)
+    row_of_weights = dict(small.linears())["model.layers.0.mlp.up_proj"].weight[0]
+    assert len(row_of_weights.unique()) == 3
