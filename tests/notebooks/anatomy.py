@@ -15,10 +15,10 @@ import compare_outputs
 import numpy as np
 import run_notebooks
 
-from quantlab.course import address
+from quantlab.course import address, outline
 from quantlab.course.setup_cell import cell_text
 
-LAST = 10  # the number of the last notebook
+LAST = outline.entries()[-1].number
 WIDEST_CODE = 88
 WIDEST_PICTURE = 760
 MEDIAN_LINES, NINETIETH_LINES = 4, 15
