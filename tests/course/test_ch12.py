@@ -15,13 +15,11 @@ def scales(x, w, alpha):
 
 
 def scales_of_columns_of_w(x, w, alpha):
-    w = np.broadcast_to(w, (len(w), len(w)))
-    return scales(x, w.T, alpha)
+    return scales(x, np.transpose(w), alpha)
 
 
 def scales_with_signs(x, w, alpha):
-    x, w = np.array(x), np.array(w)
-    return x.max(axis=0) ** alpha / np.abs(w.max(axis=1)) ** (1 - alpha)
+    return np.max(x, axis=0) ** alpha / np.max(w, axis=1) ** (1 - alpha)
 
 
 def scales_without_powers(x, w, alpha):
@@ -124,7 +122,7 @@ WRONG = [
     ("12.2", scales_with_signs, "magnitudes count"),
     ("12.2", scales_of_columns_of_w, "different axes"),
     ("12.2", scales_without_powers, "has its power"),
-    ("12.2", lambda x, w, alpha: scales(x, w, 0.5), "other"),
+    ("12.2", lambda x, w, alpha: scales(x, w, 0.5), "alpha is an argument"),
     ("12.2", lambda x, w, alpha: print(scales(x, w, alpha)), "`return` it"),
     ("12.3", lambda values: recursive_walk(values) * len(values) ** 0.5, "one thing is missing"),
     ("12.3", lambda values: recursive_walk(values) / len(values) ** 0.5, "divide by the root"),

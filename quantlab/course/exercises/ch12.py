@@ -8,11 +8,9 @@ from quantlab.experiments.lattice import lattice
 from quantlab.transforms import hadamard, hadamard_product, smooth_scales
 
 
-def _scales(seed, alpha, about, size=5):
+def _scales(x, w, alpha, about):
     """A case for SmoothQuant's scales, with those of the usual faults."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(2 * size, size)) * np.exp(rng.normal(size=size))
-    w = rng.normal(size=(size, size)) * np.exp(rng.normal(size=(size, 1)))
+    x, w = np.array(x), np.array(w)
     columns, rows = np.abs(x).max(axis=0), np.abs(w).max(axis=1)
     right = smooth_scales(x, w, alpha)
     mistakes = (
@@ -23,14 +21,22 @@ def _scales(seed, alpha, about, size=5):
         ),
         (1 / right, "this is the inverse: x is to be divided by the scales."),
         (columns ** (1 - alpha) / rows**alpha, "alpha is the power of the inputs' maxima."),
+        (columns / rows, "each maximum has its power: alpha, and 1 - alpha."),
         (
             columns**alpha * rows ** (1 - alpha),
             "large weights make the scale smaller: the weights' maxima stand below the line.",
         ),
+        (np.sqrt(columns / rows), "the root is alpha 1/2 alone: alpha is an argument."),
     )
-    if alpha not in (0, 1):
-        mistakes += ((columns / rows, "each maximum has its power: alpha, and 1 - alpha."),)
-    return Case((x, w, alpha), right, about, mistakes=mistakes)
+    apart = tuple(pair for pair in mistakes if not np.allclose(pair[0], right))
+    return Case((x, w, alpha), right, about, mistakes=apart)
+
+
+def _layer(seed, size=5):
+    """Inputs (tokens, in) and weights (in, in), columns and rows of very different sizes."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(2 * size, size)) * np.exp(rng.normal(size=size))
+    return x, rng.normal(size=(size, size)) * np.exp(rng.normal(size=(size, 1)))
 
 
 def _walk(values, about):
@@ -66,8 +72,12 @@ def _nearest(lean, weights, about):
     mistakes = []
     for codes, advice in (
         (found.rounded.codes, "that is rounding to nearest: weight 2 has an answer to give."),
-        (found.best.codes, "that is the nearest point of all: the walk fixes code 1 by the line."),
-        (lattice(lean, weights, "weight 2").gptq.codes, "weight 1 is to be rounded first."),
+        (
+            found.best.codes,
+            "that is the nearest point of all, where the walk would end if weight 2 were rounded "
+            "first: the nearest line fixes code 1, then comes code 2.",
+        ),
+        (lattice(lean, weights, "weight 2").gptq.codes, "weight 2 was rounded first here: begin with code 1."),
     ):
         if tuple(map(int, codes)) not in answers:
             answers.add(tuple(map(int, codes)))
@@ -95,19 +105,15 @@ EXERCISES = {
     "12.2": Exercise(
         hint="np.abs(x).max(axis=0) ** alpha over np.abs(w).max(axis=1) ** (1 - alpha).",
         check=function(
-            Case(
-                ([[16.0, -1.0], [4.0, 0.5]], [[0.25], [-1.0]], 0.5),
-                [8.0, 1.0],
+            _scales(
+                [[16.0, -1.0], [4.0, 0.5]],
+                [[0.25, 0.1], [0.5, -1.0]],
+                0.5,
                 "a column that reaches 16 and its row 0.25; one that reaches 1 and its row 1",
-                mistakes=(
-                    ([64.0, 1.0], "each maximum has its power: alpha, and 1 - alpha."),
-                    ([2.0, 1.0], "the weights' maxima stand below the line."),
-                    ([0.125, 1.0], "this is the inverse: x is to be divided by the scales."),
-                ),
             ),
-            _scales(1, 0.5, "five inputs, alpha 0.5"),
-            _scales(2, 0.8, "five inputs, alpha 0.8"),
-            _scales(3, 0, "alpha 0: every row of s × w reaches 1"),
+            _scales(*_layer(1), 0.5, "five inputs, alpha 0.5"),
+            _scales(*_layer(2), 0.8, "five inputs, alpha 0.8"),
+            _scales(*_layer(3), 0, "alpha 0: every row of s × w reaches 1"),
             look_at="one scale for each input: maxima over tokens for x, over outputs for w.",
         ),
         learned="two maxima for each input are all that SmoothQuant needs to know of a text.",
