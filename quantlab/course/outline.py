@@ -30,6 +30,10 @@ _PLAN = {
     "08_four_bits": ("Four bits", "Four bits name sixteen values: which sixteen?"),
     "09_a_whole_model": ("A whole model", "At how many bits does a model forget what it learned?"),
     "10_load_in_4_bits": ("Load in 4 bits", "What does each flag of a 4-bit load change?"),
+    "12_scale_turn_round": (
+        "Scale it, turn it, then round it",
+        "Can you change a layer so that it rounds well, and still computes the same?",
+    ),
 }
 
 

@@ -103,7 +103,8 @@ EXERCISES = {
         learned="8² + 2² is 68, and so is 5² + 3² + 3² + 5². The largest value was 8 and is 5.",
     ),
     "12.2": Exercise(
-        hint="np.abs(x).max(axis=0) ** alpha over np.abs(w).max(axis=1) ** (1 - alpha).",
+        hint="input j has column j of x and row j of w: take the largest magnitude of each, and give "
+        "it its power.",
         check=function(
             _scales(
                 [[16.0, -1.0], [4.0, 0.5]],
@@ -142,7 +143,8 @@ EXERCISES = {
         "matrices are square.",
     ),
     "12.5": Exercise(
-        hint="up = one - (one @ other) / (other @ other) * other points straight across the lines.",
+        hint="take from the first arrow what it has in common with the second: what is left points "
+        "straight across the lines.",
         check=function(
             _nearest(0.8, (0.4, 0.4), "the lattice of section 10"),
             _nearest(0.8, (0.3, 0.8), "another target"),
