@@ -71,7 +71,7 @@ def lattice(lean, weights, first=FIRST[0]):
 def _walk(arrows, target, order):
     """GPTQ's way: fix one code by the nearest line of points, go there, take the nearest on it."""
     one, other = arrows[list(order)]
-    across, up = _brick(arrows, order)
+    _, up = _brick(arrows, order)
     first = np.round(target @ up / (up @ up))  # up is at a right angle to the lines
     foot = target - (target - first * one) @ up / (up @ up) * up
     second = np.round((foot - first * one) @ other / (other @ other))
@@ -104,4 +104,3 @@ def _best(arrows, target, near):
     around = np.array([(i, j) for i in range(-4, 5) for j in range(-8, 9)]) + near
     off = np.linalg.norm(around @ arrows - target, axis=1)
     return _choice(around[off.argmin()], arrows, target)
-

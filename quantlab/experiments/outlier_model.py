@@ -55,3 +55,9 @@ def inputs_of(model, text, names):
     for hook in hooks:
         hook.remove()
     return {name: np.concatenate(pieces) for name, pieces in caught.items()}
+
+
+def weights_of(model, names):
+    """Return the weights of the layers `names`: name -> (in, out)."""
+    layers = dict(model.linears())
+    return {name: layers[name].weight.numpy(force=True).T for name in names}

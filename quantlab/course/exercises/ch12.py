@@ -45,7 +45,7 @@ def _walk(values, about):
     doubled = right * np.sqrt(len(values))
     mistakes = []
     if len(values) > 1:
-        mistakes.append((doubled, "one thing is missing: divide by the root of how many there are."))
+        mistakes.append((doubled, "one thing is missing: divide by the root of their number."))
         mistakes.append((doubled / len(values), "divide by the root of how many there are."))
     return Case((list(values),), right, about, mistakes=tuple(mistakes))
 
@@ -56,7 +56,7 @@ def _fold(seed, about):
     w, gain = rng.normal(size=(4, 4)), rng.uniform(0.5, 2, size=4)
     q = hadamard(4, seed=seed)
     mistakes = (
-        (gain[:, None] * (q.T @ w), "the gain belongs to inputs that are not turned yet: first it."),
+        (gain[:, None] * (q.T @ w), "the gain belongs to inputs that are not turned yet."),
         (q.T @ w, "where is the gain? The norm gives it up, so the weight has to take it."),
         (q @ (gain[:, None] * w), "the input is x @ Q, so what undoes it is Q.T."),
         (gain[:, None] * w @ q, "this turns the outputs: Q.T stands on the left of w."),
@@ -77,7 +77,10 @@ def _nearest(lean, weights, about):
             "that is the nearest point of all, where the walk would end if weight 2 were rounded "
             "first: the nearest line fixes code 1, then comes code 2.",
         ),
-        (lattice(lean, weights, "weight 2").gptq.codes, "weight 2 was rounded first here: begin with code 1."),
+        (
+            lattice(lean, weights, "weight 2").gptq.codes,
+            "weight 2 was rounded first here: begin with code 1.",
+        ),
     ):
         if tuple(map(int, codes)) not in answers:
             answers.add(tuple(map(int, codes)))
@@ -92,7 +95,7 @@ EXERCISES = {
         check=value(
             [5, 3, 3, 5],
             about="8, 0, 0 and 2 turned by hadamard(4)",
-            look_at="the columns of hadamard(4) are + + + +, + − + −, + + − −, + − − +, all halved.",
+            look_at="the columns of hadamard(4): + + + +, + − + −, + + − −, + − − +, all halved.",
             mistakes=(
                 ([10, 6, 6, 10], "halve at the end: the root of 4 is 2."),
                 ([5, 3, 5, 3], "the last two columns: + + − − and + − − +."),
@@ -103,8 +106,8 @@ EXERCISES = {
         learned="8² + 2² is 68, and so is 5² + 3² + 3² + 5². The largest value was 8 and is 5.",
     ),
     "12.2": Exercise(
-        hint="input j has column j of x and row j of w: take the largest magnitude of each, and give "
-        "it its power.",
+        hint="input j has column j of x and row j of w: take the largest magnitude of each, and "
+        "give it its power.",
         check=function(
             _scales(
                 [[16.0, -1.0], [4.0, 0.5]],
@@ -127,8 +130,8 @@ EXERCISES = {
             _walk([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], "eight values"),
             _walk(np.random.default_rng(123).normal(size=64).round(2), "64 values"),
             _walk([7.0], "one value"),
-            look_at="the new pairs need both old values: keep a before you overwrite it. At the end "
-            "divide by the root of how many there are.",
+            look_at="the new pairs need both old values: keep a before you overwrite it. At the "
+            "end divide by the root of how many there are.",
         ),
         learned="256 values take 2,048 additions this way, where the matrix takes 65,536 products.",
     ),
@@ -151,8 +154,8 @@ EXERCISES = {
             _nearest(-0.7, (0.7, 0.2), "an arrow that leans to the left"),
             _nearest(0.9, (0.6, 0.9), "a target that is further out"),
             _nearest(0.0, (0.3, 0.8), "arrows at a right angle"),
-            look_at="code 1 is how many times `up` fits best; take that many of the first arrow off "
-            "the target, and see how many times the second arrow fits what is left.",
+            look_at="code 1 is how many times `up` fits best; take that many of the first arrow "
+            "off the target, and see how many times the second arrow fits what is left.",
         ),
         learned="with 256 weights the walk is the same, and it is GPTQ, code for code.",
     ),
