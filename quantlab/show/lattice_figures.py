@@ -9,9 +9,9 @@ from quantlab.show.drawing import Drawing, Line, Mark, Scale, Text
 from quantlab.show.explorer import Explorer, control
 
 # One drawing, in CSS pixels; 1 is one step of weight 2.
-WIDTH, HEIGHT, UNIT = 740, 380, 150
+WIDTH, HEIGHT, UNIT = 740, 380, 146
 LEAN = 1.0  # how far the tip of the arrow goes to either side
-ACROSS = Scale(-1.9, 3.0, 2, 2 + 4.9 * UNIT)
+ACROSS = Scale(-2.02, 3.02, 2, 2 + 5.04 * UNIT)
 UP = Scale(-1.0, 1.4, 365, 365 - 2.4 * UNIT)
 
 
