@@ -29,6 +29,23 @@ FITS = (
 )
 
 
+def path_of(name, value):
+    """Return `value`, a string or a path, as an absolute path, with ~ for the home folder.
+
+    Raises TypeError for another kind, ValueError for what no system takes for a path.
+    """
+    if not isinstance(value, (str, Path)):
+        raise TypeError(f"{name} must be a string or a path, got {shown(value)}")
+    try:
+        path = Path(value).expanduser().absolute()
+        path.exists()  # too long, say
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{name} is no path here: {shown(value)} ({_line(error)})") from error
+    if not str(value) or "\0" in str(value):
+        raise ValueError(f"{name} must be a path, got {shown(value)}")
+    return path
+
+
 def read_json(file):
     """Return the dict that a JSON file holds. Raises ValueError for anything else."""
     _check_readable(file)

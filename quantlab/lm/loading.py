@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import _data
-from .._checks import flag
+from .._checks import flag, shown
 from ..affine import Quantized
 from ..memory import weight_bytes
 from . import files, layers, stored
@@ -74,10 +74,10 @@ def find(name):
     letter that is one of / . ~, or an owner's name that is a folder here.
     Raises ValueError for any other name, with the names that would do.
     """
-    if not isinstance(name, (str, Path)):
-        raise TypeError(f"name must be a string or a path, got {name!r}")
     if str(name) == BUNDLED:
         return str(_data.path(BUNDLED)), True
+    if name != "":
+        files.path_of("name", name)
     folder = Path(name).expanduser()
     if str(name) and folder.is_dir():
         if not (folder / "config.json").exists():
@@ -247,9 +247,11 @@ def _precision(quantization, device, double_quant):
             )
         return half, quantization
     if not isinstance(quantization, (str, type(None))):
-        raise TypeError(f"quantization must be a name or BitsAndBytesConfig, got {quantization!r}")
+        raise TypeError(
+            f"quantization must be a name or BitsAndBytesConfig, got {shown(quantization)}"
+        )
     if double_quant and quantization not in ("nf4", "fp4"):
-        raise ValueError(f"double_quant is for 'nf4' and 'fp4', got {quantization!r}")
+        raise ValueError(f"double_quant is for 'nf4' and 'fp4', got {shown(quantization)}")
     if quantization is None:
         return half, None
     if quantization in PLAIN:
@@ -261,7 +263,7 @@ def _precision(quantization, device, double_quant):
         return getattr(torch, PLAIN[quantization]), None
     if quantization not in QUANTIZED:
         allowed = ", ".join([*PLAIN, *QUANTIZED])
-        raise ValueError(f"quantization must be one of {allowed}, got {quantization!r}")
+        raise ValueError(f"quantization must be one of {allowed}, got {shown(quantization)}")
     if quantization == "int8":
         return half, BitsAndBytesConfig(load_in_8bit=True)
     return half, BitsAndBytesConfig(
@@ -548,6 +550,8 @@ def keep_as_stored(network):
     perplexities depend on the machine and a later save quantizes anew. It spares layers in training
     mode, and a linear layer does nothing else in that mode. network: any loaded model.
     """
+    if not hasattr(network, "modules"):
+        raise TypeError(f"network must be one of torch, got {shown(network)}")
     for layer in network.modules():
         if type(layer).__name__ == "Linear4bit":
             layer.train()
