@@ -568,8 +568,7 @@ class _quiet:
         from transformers.utils import logging
 
         self.reports = logging.get_logger("transformers.modeling_utils")
-        self.level = self.reports.level
-        self.reports.setLevel("ERROR")
+        self.reports.disabled = True  # by a level it would begin to report something else
         self.loading = logging.is_progress_bar_enabled()
         self.downloads = not hub.are_progress_bars_disabled()
         if self.wanted:
@@ -579,7 +578,7 @@ class _quiet:
         from huggingface_hub import utils as hub
         from transformers.utils import logging
 
-        self.reports.setLevel(self.level)
+        self.reports.disabled = False
         if self.wanted and self.loading:
             logging.enable_progress_bar()
         if self.wanted and self.downloads:
