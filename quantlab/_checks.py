@@ -1,6 +1,7 @@
 """Checks on arguments, each with an error that names the value and what is allowed."""
 
 import numbers
+import sys
 
 import numpy as np
 
@@ -27,8 +28,7 @@ def positive(name, value, or_zero=False):
     NumPy's narrow floats would go on computing in their own width: 60000 in FP16, twice, is inf.
     """
     allowed = f"a finite number, {'0 or more' if or_zero else 'above 0'}"
-    top = np.finfo(np.float64).max
-    if not (0 < _number(name, value, allowed) <= top or (or_zero and value == 0)):
+    if not (0 < _number(name, value, allowed) <= sys.float_info.max or (or_zero and value == 0)):
         raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     if isinstance(value, numbers.Rational):
         return int(value) if isinstance(value, numbers.Integral) else value

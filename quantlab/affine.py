@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _fast
-from ._checks import finite_array, plain, real_array, same_inner, whole
+from ._checks import as_array, finite_array, real_array, same_inner, whole
 from ._fast import affine as quick
 
 #: Bits that one scale takes in a stored model: GPTQ's and AWQ's files keep it in FP16.
@@ -156,7 +156,7 @@ def working_copy(x):
 
 
 def _quantize(x, bits, axis, group_size, make_grid):
-    bits, x = whole("bits", bits, 2, 16), plain("x", x)
+    bits, x = whole("bits", bits, 2, 16), as_array("x", x)
     many = _fast.pays(x)
     x = real_array("x", x) if many else finite_array("x", x)  # many: checked as it is read
     axis, group_size = _check_axis(x, axis, group_size)
