@@ -49,8 +49,9 @@ class ScaledFormat:
             raise ValueError(f"scales in {self.scale.name} take the rule {has}, got {self.rule!r}")
         if self.rule == "four_over_six" and (self.element, self.scale) != (FP4_E2M1, FP8_E4M3):
             raise ValueError(f"four_over_six is for FP4 with E4M3 scales, got {self.element.name}")
-        for size in self.block if isinstance(self.block, tuple) else [self.block or 1]:
-            whole("block", size, 1)
+        for size in self.block if isinstance(self.block, tuple) else [self.block]:
+            if size is not None:
+                whole("block", size, 1)
 
     def tile(self, shape):
         """Return the (rows, columns) of a block in a matrix of `shape`."""
