@@ -272,9 +272,9 @@ def test_a_prompt_takes_two_operations_per_active_parameter_and_token():
     assert plan.prompt_seconds == 2 * plan.active_parameters * 3000 / 989e12
 
 
-@given(st.floats(1e8, 1e12))
+@given(st.floats(1e5, 1e9))
 def test_what_fits_is_what_leaves_something_to_spare(size):
-    plan = fit.plan("Qwen3-8B", size)
+    plan = fit.plan(SMALL, size)
     for format, total in plan.total_bytes.items():
         assert plan.fits[format] == (total <= size) == (plan.spare_bytes[format] >= 0)
         assert total == plan.weight_bytes[format] + plan.cache_bytes + plan.activation_bytes

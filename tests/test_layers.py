@@ -15,7 +15,7 @@ import pytest
 import quantlab
 
 PACKAGE = Path(quantlab.__file__).parent
-CORE = sorted(PACKAGE.glob("*.py"))
+CORE = sorted(set(PACKAGE.glob("*.py")) - {PACKAGE / "__main__.py"})  # that is a command
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
            tokenize.ENDMARKER}  # fmt: skip
 ALL_FILES = sorted(PACKAGE.rglob("*.py"))
@@ -36,6 +36,7 @@ LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
         {"lm", "experiments", "show", "_fast"},
         {"torch", "numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"},
     ),
+    "command": ({"lm", "_fast"}, {"gguf"}),  # and quantlab/__main__.py, which starts them
 }  # fmt: skip
 #: Modules of the core that came after the notebooks 00 to 10, in files of their own.
 LATER = ("gguf", "config", "shapes", "fit")
@@ -55,6 +56,8 @@ def fresh(code, **more):
 
 def layer(file):
     """The folder of a file: "" for the core."""
+    if file.name == "__main__.py":
+        return "command"
     parts = file.relative_to(PACKAGE).parts
     return parts[0] if len(parts) > 1 else ""
 
@@ -97,7 +100,7 @@ def test_importing_quantlab_adds_less_than_half_of_what_numpy_takes(tmp_path):
     assert min(float(fresh(code, **compiled)[0]) for _ in range(5)) < 0.5
 
 
-@pytest.mark.parametrize("name", ["lm", "experiments.whole_model", "show", "course"])
+@pytest.mark.parametrize("name", ["lm", "experiments.whole_model", "show", "course", "command"])
 def test_importing_a_layer_above_loads_no_model_library(name):
     loaded = fresh(f"import sys, quantlab.{name}; print(*sys.modules)")
     assert {"torch", "transformers", "bitsandbytes"} & set(loaded) == set()
