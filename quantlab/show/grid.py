@@ -9,6 +9,9 @@ from quantlab.show import html, matrix, style
 from quantlab.show.drawing import Drawing, Line, Mark, Scale, Text, across, round_numbers, ticks
 from quantlab.show.explorer import Entry, Explorer, control
 
+#: The widest that the explorer reads each column of the article's X back as.
+READ_BACK = ("−7.890", "1000.000", "−7.890", "−7.890")
+
 
 def number_line(values, quantized, low, high, title):
     """Return a picture of the codes as marks on the number line and where each value goes.
@@ -105,7 +108,7 @@ def panels(found):
     outlier, heat = (OUTLIER,), np.abs(found.error)
     return [
         matrix.Panel("codes of X", found.x.codes, outline=outlier, room="−128"),
-        matrix.Panel("X read back", found.x.dequantize(), 3, outline=outlier, room="−7.890"),
+        matrix.Panel("X read back", found.x.dequantize(), 3, outline=outlier, room=READ_BACK),
         matrix.Panel("product", found.product, 2, room="−1785.92"),
         matrix.Panel("error of the product", found.error, 2, heat=heat, room="−1785.92"),
     ]

@@ -215,7 +215,8 @@ def cache_figure(weight_bytes, bytes_per_token, device_bytes):
         axes.axhline(top, color=style.QUIET, linewidth=1, linestyle="--")
         axes.text(x, top + 0.7, said[-1], ha=side, va="bottom", color=style.INK, fontsize=12)
         axes.plot(room, top, "o", color=style.INK, markersize=9, clip_on=False)
-    title = f"{fewest} machines hold the weights and {rooms[0]:,} tokens; one more, {rooms[1]:,}"
+    more = f"{fewest + 1} hold {rooms[1]:,}"
+    title = f"{fewest} machines hold the weights and {rooms[0]:,} tokens, {more}"
     style.headline(fig, title)
     axes.set(xlim=tokens, xlabel="tokens in all open conversations")
     axes.set_ylabel("weights and KV cache, GB")
