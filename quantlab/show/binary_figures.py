@@ -245,12 +245,14 @@ def _face(words, label, digits, rows, start=""):
     said = "; ".join(map(" ".join, rows))
     lines = Drawing(*size, (*marks, *_lines(rows)), f"The calculation, line by line. {said}")
     return (
+        # On a slide the lines are scrolled; the answer stays in sight above them.
+        f'<div style="position:sticky;top:0;background:{html.GROUND}">'
         f'<p data-said style="color:{html.INK};font-size:16px;min-height:1.5em;'
         f'margin:8px 0">{html.escape(words)}</p>'
         # A wrapped row of digits is no harm: they are read in order.
         f'<p style="color:{html.INK};font-size:16px;margin:10px 0;line-height:28px">'
         f'<span style="color:{html.QUIET}">{label}:</span> {start}'
-        f"{cells or 'none yet'}</p>{lines.svg()}"
+        f"{cells or 'none yet'}</p></div>{lines.svg()}"
     )
 
 

@@ -97,7 +97,8 @@ class Explorer:
         try:
             shown = self.render(**self.settings)
         except Exception as error:
-            shown = html.message(f"{type(error).__name__}: {error}")
+            kind = "" if isinstance(error, Unread) else f"{type(error).__name__}: "
+            shown = html.message(f"{kind}{error}")
         with self.html.hold_sync():
             self.html.value = shown
             self.html.remove_class("ql-busy")
@@ -149,13 +150,17 @@ def _snapshot(title, static):
     return {"text/html": f'{static}<p style="color:{html.QUIET}">{html.escape(note)}</p>'}, {}
 
 
+class Unread(ValueError):
+    """What was typed is no number that fits: said to people, who need no name of a class."""
+
+
 class Entry:
     """A box for a number that the reader types: a decimal, a fraction or a power of two.
 
     value: the number at first. name: what it is called when something is wrong with it. low, below:
     it is at least the one and below the other. only_whole: whether it has to be a whole number.
     Reading ``value`` gives an int, or the float that prints as what was typed, or a Fraction: 1/3.
-    Raises ValueError for another text when it is read: an explorer then says so in place.
+    Raises `Unread` for another text when it is read: an explorer then says so in place.
     """
 
     def __init__(self, description, value, name, low, below, only_whole=False, label="10em"):
@@ -183,19 +188,19 @@ def read(text, name, low, below, only_whole):
     """Return the number of a text, as an `Entry` has it; static/faces.js reads the same."""
     plain = re.sub("[\u2212\u2013]", "-", text.strip()).lower().replace("_", "")
     if len(plain) > LONGEST:
-        raise ValueError(f"{name} must have at most {LONGEST} characters, got {len(plain)}")
+        raise Unread(f"{name} must have at most {LONGEST} characters, got {len(plain)}")
     try:
         number = Fraction(codes.exact(plain))
     except (ValueError, OverflowError) as error:
         hint = "; no comma, a point for a decimal one" if "," in text else ""
         how = "must be a number such as 20.23, 1e3, 1/3 or 2^10"
-        raise ValueError(f"{name} {how}{hint}, got “{text}”") from error
+        raise Unread(f"{name} {how}{hint}, got “{text}”") from error
     fits = Fraction(str(low)) <= number < Fraction(str(below))
     if not fits or (only_whole and number.denominator > 1):
         kind = "a whole number, " if only_whole else ""
-        raise ValueError(f"{name} must be {kind}at least {low} and below {below}, got “{text}”")
+        raise Unread(f"{name} must be {kind}at least {low} and below {below}, got “{text}”")
     if number and abs(number) < SMALLEST:
-        raise ValueError(f"{name} must be 0 or at least 1e-15 in size, got “{text}”")
+        raise Unread(f"{name} must be 0 or at least 1e-15 in size, got “{text}”")
     if number.denominator == 1:
         return int(number)
     return float(number) if Fraction(repr(float(number))) == number else number

@@ -152,7 +152,7 @@ def explorer():
     """Return the explorer for width, axis, method and outlier of the article's matrix product."""
     names = list(SHARING)
     given = {"X": article.X.tolist(), "W": article.W.tolist(), "outlier": OUTLIER}
-    given |= {"shares": SHARING, "hot": style.ERROR, "dark": style.INK}
+    given |= {"shares": SHARING, "read_back": READ_BACK, "hot": style.ERROR, "dark": style.INK}
     return Explorer(
         {
             "bits": control(widgets.IntSlider, "bits", value=8, min=2, max=8),

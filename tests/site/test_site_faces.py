@@ -29,7 +29,6 @@ SIZES = [repr(10 ** RANDOM.uniform(-4, 6)) for _ in range(60)] + [
 OUTLIERS = ["0", "-1000", "1/3", "5.937", "-4.913", "1e-9", "0.5", "1e5", "-999999.5"] + [
     f"{RANDOM.choice('- ')}{10 ** RANDOM.uniform(-3, 5):.3f}".strip() for _ in range(12)
 ]
-BUDGET = 60 * 11 * 7
 
 
 def options(made, name):
@@ -40,7 +39,7 @@ def settings_of_the_calculator(made):
     names = ("format", "block_size", "double_quant", "device", "headroom")
     every = list(itertools.product(*(options(made, name) for name in names)))
     for size in SIZES + TYPED:
-        for chosen in RANDOM.sample(every, 8):
+        for chosen in RANDOM.sample(every, 3):
             yield {"billions": size, **dict(zip(names, chosen, strict=True))}
 
 
@@ -48,7 +47,7 @@ def settings_of_the_product(made):
     names = ("bits", "axis", "method")
     every = list(itertools.product(*(options(made, name) for name in names)))
     for outlier in ["1000", *OUTLIERS]:
-        for chosen in every:
+        for chosen in every if outlier == "1000" else RANDOM.sample(every, 10):
             yield {**dict(zip(names, chosen, strict=True)), "outlier": outlier}
     for outlier in TYPED:
         yield {**dict(zip(names, every[0], strict=True)), "outlier": outlier}
@@ -105,6 +104,5 @@ def test_the_page_shows_what_python_shows(name, in_the_page):
         for one, answer in zip(settings, in_the_page(made, settings), strict=True)
         if answer["html"] != (shown := made.set(**one))
     ]
-    print(len(settings))
     assert len(settings) > 300
     assert wrong[:1] == []

@@ -62,15 +62,10 @@ def _computing():
 
     Both parts stand on the arithmetic, each in a scope of its own.
     """
-    parts = [
-        (("keys.js", "bits.js"), r"^export default \{ render \};$", "window.quantlab.bits = render;"),
-        (("faces.js",), r"^export function answer\(", "window.quantlab.answer = answer;\n\\g<0>"),
-    ]
-    scopes = [explorer.script("minifloat.js")]
-    for names, exported, handed_over in parts:
-        body, found = re.subn(exported, handed_over, explorer.script(*names), flags=re.MULTILINE)
-        if found != 1:
-            raise RuntimeError(f"{names[-1]} must export {exported} once, found {found}")
-        scopes.append(f"(() => {{\n{body}\n}})();")
-    plain = re.sub("^export (?!default)", "", "\n".join(scopes), flags=re.MULTILINE)
+    page = explorer.script("keys.js", "bits.js")
+    page = page.replace("export default { render };", "window.quantlab.bits = render;")
+    faces = explorer.script("faces.js") + "window.quantlab.answer = answer;"
+    inside = [f"(() => {{\n{part}\n}})();" for part in (page, faces)]
+    body = "\n".join([explorer.script("minifloat.js"), *inside])
+    plain = re.sub("^export (?!default)", "", body, flags=re.MULTILINE)
     return f'"use strict";\n(() => {{\n{plain}\n}})();\n'

@@ -12,7 +12,7 @@ export function answer({ twin, given, colors, rules }, settings) {
   const read = { ...settings };
   for (const [name, rule] of Object.entries(rules)) {
     read[name] = readNumber(settings[name], rule);
-    if (read[name].problem) return { html: message(`ValueError: ${read[name].problem}`) };
+    if (read[name].problem) return { html: message(read[name].problem) };
   }
   return FACES[twin](read, given);
 }
@@ -247,9 +247,9 @@ function workedFace(words, label, digits, rows, start = "") {
     );
   });
   const said = `${CALCULATION} ${rows.map((row) => row.join(" ")).join("; ")}`;
-  return `<p data-said style="color:${COLORS.ink};font-size:16px;min-height:1.5em;margin:8px 0">${escape(words)}</p>`
+  return `<div style="position:sticky;top:0;background:${COLORS.ground}"><p data-said style="color:${COLORS.ink};font-size:16px;min-height:1.5em;margin:8px 0">${escape(words)}</p>`
     + `<p style="color:${COLORS.ink};font-size:16px;margin:10px 0;line-height:28px">`
-    + `<span style="color:${COLORS.quiet}">${label}:</span> ${start}${cells || "none yet"}</p>`
+    + `<span style="color:${COLORS.quiet}">${label}:</span> ${start}${cells || "none yet"}</p></div>`
     + svg(width, height, marks, said);
 }
 
@@ -372,10 +372,10 @@ function product({ bits, axis, method, outlier }, given) {
   const exact = original.map((row) => given.W[0].map((_, j) => sum(row, (value, k) => value * given.W[k][j])));
   const error = product.map((row, i) => row.map((value, j) => value - exact[i][j]));
   const panels = [
-    { name: "codes of X", values: x.codes, decimals: 0, outline: given.outlier, room: "−128" },
-    { name: "X read back", values: xRead, decimals: 3, outline: given.outlier, room: "−7.890" },
-    { name: "product", values: product, decimals: 2, room: "−1785.92" },
-    { name: "error of the product", values: error, decimals: 2, room: "−1785.92", heat: true },
+    { name: "codes of X", values: x.codes, decimals: 0, outline: given.outlier, rooms: "−128" },
+    { name: "X read back", values: xRead, decimals: 3, outline: given.outlier, rooms: given.read_back },
+    { name: "product", values: product, decimals: 2, rooms: "−1785.92" },
+    { name: "error of the product", values: error, decimals: 2, rooms: "−1785.92", heat: true },
   ];
   const drawn = panels.map((panel) => drawPanel(panel, given)).join("");
   const relative = length(error) / length(exact);
@@ -429,13 +429,14 @@ function makeGrid(least, largest, bits, method) {
 /** A number as a cell of a matrix shows it. */
 const decimals = (value, places) => fixed(nearest(value * 10 ** places) / 10 ** places + 0, places).replace("-", "−");
 
-function drawPanel({ name, values, decimals: places, outline, room, heat }, { hot, dark }) {
+function drawPanel({ name, values, decimals: places, outline, rooms, heat }, { hot, dark }) {
   const cells = values.map((row) => row.map((value) => decimals(value, places)));
   const wide = (words) => {
     const [points, minuses] = [".", "−"].map((one) => words.split(one).length - 1);
     return DIGIT * (words.length - points - minuses) + POINT * points + MINUS * minuses;
   };
-  const natural = cells[0].map((_, j) => Math.max(wide(room), ...cells.map((row) => wide(row[j]))) + 2 * PADDING);
+  const room = (j) => wide(typeof rooms === "string" ? rooms : rooms[j]);
+  const natural = cells[0].map((_, j) => Math.max(room(j), ...cells.map((row) => wide(row[j]))) + 2 * PADDING);
   const shortBy = Math.max(DIGIT * 1.05 * name.length - sum(natural, (width) => width), 0);
   const widths = natural.map((width) => width + shortBy / natural.length);
   const lefts = widths.reduce((found, width) => [...found, found.at(-1) + width], [0]);

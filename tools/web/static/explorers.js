@@ -153,7 +153,7 @@ window.quantlab = (() => {
 
   /** A drawing is scrolled where it would be so small that its text of 16 px is less than 12. */
   function keepReadable(face) {
-    for (const svg of face.querySelectorAll("svg[width]")) {
+    for (const svg of face.querySelectorAll("svg[width]:has(text)")) {
       const least = 0.75 * svg.getAttribute("width");
       if (svg.clientWidth < least) svg.style.minWidth = `${least}px`;
     }
