@@ -52,10 +52,12 @@ class MiniFloat:
         ):
             object.__setattr__(self, field, value)  # NumPy's integers would overflow as codes
 
+    signed = True  # not a field: only `Exponents` has no sign
+
     @property
     def width(self):
         """All bits of a code: sign, exponent and mantissa."""
-        return 1 + self.exponent_bits + self.mantissa_bits
+        return self.signed + self.exponent_bits + self.mantissa_bits
 
     @property
     def dtype(self):
@@ -112,7 +114,8 @@ class MiniFloat:
         """
         x = as_array("x", x)
         x = _to_odd(x) if x.dtype.kind in "iu" and x.dtype.itemsize > 4 else real_array("x", x)
-        if _fast.pays(x) and self.smallest_subnormal < 2.0**971:  # it adds 2^52 times as much
+        # the quick form adds 2^52 times the smallest subnormal, and takes a sign
+        if _fast.pays(x) and self.signed and self.smallest_subnormal < 2.0**971:
             return quick.encode(self, x)
         with np.errstate(invalid="ignore"):  # a signalling NaN says so when it is cast
             return self._encode(x.astype(np.float64))
@@ -169,8 +172,13 @@ class MiniFloat:
         '0 10011 0100001111'
         """
         codes = np.asarray(self.encode(x))
-        digits, cut = [f"{code:0{self.width}b}" for code in codes.flat], 1 + self.exponent_bits
-        texts = [f"{d[0]} {d[1:cut]} {d[cut:]}".rstrip() for d in digits]
+        digits, cut = [f"{code:0{self.width}b}" for code in codes.flat], self.signed
+        cuts = (
+            slice(cut),
+            slice(cut, cut + self.exponent_bits),
+            slice(cut + self.exponent_bits, None),
+        )
+        texts = [" ".join(d[part] for part in cuts).strip() for d in digits]
         return texts[0] if codes.ndim == 0 else np.array(texts, dtype=str).reshape(codes.shape)
 
     def fields(self, x):
@@ -236,6 +244,48 @@ def _to_odd(x):
     return np.copysign(np.ldexp(kept.astype(np.float64), cut), np.where(x < 0, -1.0, 1.0))
 
 
+@dataclass(frozen=True)
+class Exponents(MiniFloat):
+    """A format of powers of two for scales: exponent bits alone. No sign, no zero; the top is NaN.
+
+    Takes the name and the number of bits. Rounds half up; what is not above 0 and what is too large
+    become NaN, what is too small becomes the smallest: as ml_dtypes does it.
+    Source: OCP Microscaling Formats (MX) Specification v1.0, section 5.4.1.
+    """
+
+    mantissa_bits: int = 0
+    bias: int = 127
+    specials: str = "nan"
+    signed = False
+
+    @property
+    def smallest_normal(self):
+        """The smallest value."""
+        return 2.0**-self.bias
+
+    @property
+    def smallest_subnormal(self):
+        """The smallest value: there are no subnormals."""
+        return self.smallest_normal
+
+    @property
+    def _max_code(self):
+        return (1 << self.width) - 2
+
+    def _encode(self, x):
+        number = (x > 0) & np.isfinite(x)
+        mantissa, exponent = np.frexp(np.where(number, x, 1))
+        codes = np.maximum(exponent - 1 + self.bias + (mantissa >= 0.75), 0)
+        return np.where(number, np.minimum(codes, self.nan_code), self.nan_code).astype(self.dtype)
+
+    def _parts(self, codes):
+        kind = np.where(codes > self._max_code, 4, 2)
+        return np.zeros_like(codes), codes, np.zeros_like(codes), kind
+
+    def _decode(self, codes):
+        return np.where(codes > self._max_code, np.nan, np.ldexp(1.0, codes - self.bias))
+
+
 def _plain(value):
     """Return a Python number or string for a single value, the array otherwise."""
     value = np.asarray(value)
@@ -251,6 +301,7 @@ FP8_E5M2 = MiniFloat("FP8_E5M2", 5, 2, 15)
 FP6_E3M2 = MiniFloat("FP6_E3M2", 3, 2, 3, "none")
 FP6_E2M3 = MiniFloat("FP6_E2M3", 2, 3, 1, "none")
 FP4_E2M1 = MiniFloat("FP4_E2M1", 2, 1, 1, "none")
+E8M0 = Exponents("E8M0", 8)  # a scale, not a number of its own: not in ALL
 
 #: Every format of the course, by name.
 ALL = {
