@@ -7,6 +7,7 @@ first function that needs them.
 import logging
 
 from .gguf_file import GGUFFile, export_gguf
+from .gguf_importance import importance_matrix
 from .gguf_run import run_gguf
 from .loading import keep_as_stored, load
 from .measure import Facts, TextLoss
@@ -14,8 +15,8 @@ from .model import Model
 from .quantizing import quantize
 
 __all__ = [
-    "Facts", "GGUFFile", "Model", "TextLoss", "export_gguf", "keep_as_stored", "load", "quantize",
-    "run_gguf",
+    "Facts", "GGUFFile", "Model", "TextLoss", "export_gguf", "importance_matrix", "keep_as_stored",
+    "load", "quantize", "run_gguf",
 ]  # fmt: skip
 
 # transformers imports torchao wherever it is installed, and that speaks of parts nobody asked for.

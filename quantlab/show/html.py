@@ -97,9 +97,10 @@ def svg(width, height, body, label):
 
     body: SVG elements. label: its alt text.
     """
+    least = f"min-width:{0.75 * float(width):g}px;" if "<text" in body else ""
     return (
         f'<svg role="img" aria-label="{escape(label, quote=True)}" viewBox="0 0 {width} {height}" '
-        f'width="{width}" style="max-width:100%;min-width:{0.75 * float(width):g}px;height:auto;'
+        f'width="{width}" style="max-width:100%;{least}height:auto;'
         'display:block;font-variant-numeric:tabular-nums" '
         f'font-family="var(--jp-ui-font-family, sans-serif)" font-size="16" fill="{INK}">'
         f"{body}</svg>"
