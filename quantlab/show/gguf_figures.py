@@ -5,7 +5,7 @@ import numpy as np
 
 from quantlab import lm
 from quantlab.experiments.gguf_bytes import PARTS, block_fields
-from quantlab.experiments.super_block import PLACE, SIZE, explore, scale_words
+from quantlab.experiments.super_block import BLOCK, PLACE, SIZE, explore, scale_words
 from quantlab.gguf import TYPES
 from quantlab.show import hexes, html, matrix
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, piled, ticks
@@ -35,9 +35,7 @@ def rooms(contents, size):
         room[key] = room.get(key, 0) + end - tensor.start
     longest = max(room.values())
     bars = [
-        Drawing(
-            720, 18, (Box(0, 0, max(720 * n / longest, 1), 18, "line"),), f"{part}: {n:,} bytes"
-        )
+        Drawing(720, 18, (Box(0, 0, max(720 * n / longest, 1), 18, "line"),), f"{part}: {n:,} bytes")
         for part, n in room.items()
     ]
     share = longest / size
@@ -222,9 +220,7 @@ def _levels(found):
             yield Line(((LEFT, top - 1), (RIGHT, top - 1)), "grid", width=1)
         for first in range(32 * block, 32 * block + 32, size):
             y, tall = top + PITCH * (first % 32), PITCH * size
-            places = sorted(
-                {SIZES(v) for v in found.levels[:, first] if SIZES.low <= v <= SIZES.high}
-            )
+            places = sorted({SIZES(v) for v in found.levels[:, first] if SIZES.low <= v <= SIZES.high})
             if len(places) > 1 and (places[-1] - places[0]) / (len(places) - 1) < 3:
                 wide = places[-1] - places[0]
                 yield Box(places[0], y, wide, tall, "quiet", shade=0.3)

@@ -18,7 +18,10 @@ def view(fields, across=8):
     the pointer is on one of them, or the keyboard's focus. Without style sheets, as on GitHub, the
     bytes and the table stand there all the same.
     """
-    rows = [(field.name, field.value, f"{field.start:,}") for field in fields]
+    rows = [
+        (field.name, field.value, f"{field.start:,}")
+        for field in fields
+    ]
     header = ("from byte", "what it is", "what it says")
     return HTML(render(fields, range(len(fields)), rows, header, across))
 
