@@ -6,6 +6,7 @@ first function that needs them.
 
 import logging
 
+from .cache import CacheFormat, quantize_cache
 from .gguf_file import GGUFFile, export_gguf
 from .gguf_importance import importance_matrix
 from .gguf_run import run_gguf
@@ -15,8 +16,8 @@ from .model import Model
 from .quantizing import quantize
 
 __all__ = [
-    "Facts", "GGUFFile", "Model", "TextLoss", "export_gguf", "importance_matrix", "keep_as_stored",
-    "load", "quantize", "run_gguf",
+    "CacheFormat", "Facts", "GGUFFile", "Model", "TextLoss", "export_gguf", "importance_matrix",
+    "keep_as_stored", "load", "quantize", "quantize_cache", "run_gguf",
 ]  # fmt: skip
 
 # transformers imports torchao wherever it is installed, and that speaks of parts nobody asked for.
