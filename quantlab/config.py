@@ -114,8 +114,9 @@ class Config:
         return whole(name, value, low)
 
     def flag(self, name, otherwise=False):
-        """Return a field as True or False."""
-        value = self.fields.get(name, otherwise)
+        """Return a field as True or False; `otherwise` where it is missing or null."""
+        value = self.fields.get(name)
+        value = otherwise if value is None else value
         if not isinstance(value, bool):
             raise TypeError(f"{name} must be true or false, got {value!r}")
         return value
