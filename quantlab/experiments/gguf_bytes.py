@@ -114,7 +114,9 @@ def read(data):
     listed = [_listed(reader) for _ in range(tensors)]
     alignment = metadata.get("general.alignment", ALIGNMENT)
     start = -(-reader.at // alignment) * alignment
-    return Contents(metadata, tuple(Tensor(*one[:3], start + one[3], one[4]) for one in listed), first)
+    return Contents(
+        metadata, tuple(Tensor(*one[:3], start + one[3], one[4]) for one in listed), first
+    )
 
 
 def _listed(reader):

@@ -14,14 +14,11 @@ def view(fields, across=8):
     """Return fields of a file as bytes and a table of their names, for the end of a cell.
 
     fields: `experiments.gguf_bytes.Field`s; where the next one starts further on, the lines are
-    parted. across: bytes in a line. The bytes of a field, and its row of the table, are marked while
+    parted. across: bytes in a line. The bytes of a field and its row of the table are marked while
     the pointer is on one of them, or the keyboard's focus. Without style sheets, as on GitHub, the
     bytes and the table stand there all the same.
     """
-    rows = [
-        (field.name, field.value, f"{field.start:,}")
-        for field in fields
-    ]
+    rows = [(field.name, field.value, f"{field.start:,}") for field in fields]
     header = ("from byte", "what it is", "what it says")
     return HTML(render(fields, range(len(fields)), rows, header, across))
 
@@ -94,8 +91,8 @@ def _css(groups):
         f'.ql-hex:has([data-f="{n}"]:is(:hover,:focus)) [data-f="{n}"]' for n in range(groups)
     )
     return (
-        f".ql-hex{{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;color:{html.INK};"
-        "font-size:14px}"
+        ".ql-hex{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;font-size:14px;"
+        f"color:{html.INK}}}"
         f".ql-dump{{font:14px/22px {MONO};white-space:pre;overflow-x:auto}}"
         f".ql-hex .ql-at,.ql-hex .ql-gap{{color:{html.QUIET}}}"
         f".ql-hex .ql-odd{{background:{html.PALE}}}"
