@@ -1,6 +1,5 @@
 """What a model costs that runs in llama.cpp, or in torch: its loss on texts, facts, speed."""
 
-import time
 from dataclasses import dataclass
 from statistics import median
 
@@ -83,18 +82,3 @@ def speeds(models, rounds=9, new_tokens=64):
         for name in order.permutation(list(models)).tolist():
             runs[name].append(models[name].tokens_per_second(new_tokens=new_tokens))
     return {name: Speed(tuple(found)) for name, found in runs.items()}
-
-
-def reading_speed(size, rounds=30):
-    """Return how many bytes per second one core reads of an array of `size` bytes: the best round.
-
-    The array is read once before, so that it is in the cache if it fits.
-    """
-    array = np.ones(whole("size", size, 8) // 8, np.int64)
-    array.max()
-    found = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        array.max()
-        found.append(time.perf_counter() - start)
-    return array.nbytes / min(found)

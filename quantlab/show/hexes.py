@@ -18,9 +18,13 @@ def view(fields, across=8):
     the pointer is on one of them, or the keyboard's focus. Without style sheets, as on GitHub, the
     bytes and the table stand there all the same.
     """
-    rows = [(field.name, field.value, f"{field.start:,}") for field in fields]
+    rows = [(field.name, _cropped(field.value), f"{field.start:,}") for field in fields]
     header = ("from byte", "what it is", "what it says")
     return HTML(render(fields, range(len(fields)), rows, header, across))
+
+
+def _cropped(text):
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def render(fields, groups, rows, header, across=16):
@@ -32,8 +36,7 @@ def render(fields, groups, rows, header, across=16):
     place = "".join(f"<th scope='col'>{escape(word)}</th>" for word in header)
     body = "".join(_row(number, row) for number, row in enumerate(rows))
     table = f"<table><thead><tr>{place}</tr></thead><tbody>{body}</tbody></table>"
-    names = [rows[group] for group in groups]
-    lines = "".join(_lines(fields, list(groups), names, across))
+    lines = "".join(_lines(fields, groups, across))
     return (
         f'<div class="ql-hex"><style>{_css(len(rows))}</style>'
         f'<div class="ql-dump" role="group" aria-label="bytes in hexadecimal">{lines}</div>'
@@ -43,16 +46,15 @@ def render(fields, groups, rows, header, across=16):
 
 def _row(number, row):
     name, value, *place = row
-    value = value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
     cells = "".join(f"<td>{escape(text)}</td>" for text in (name, value))
     first = f"<td>{escape(place[0])}</td>" if place else ""
     return f'<tr data-f="{number}">{first}{cells}</tr>'
 
 
-def _lines(fields, groups, names, across):
+def _lines(fields, groups, across):
     """Yield lines of bytes, each after the place of its first one."""
     line, room, end, odd = [], across, None, False
-    for field, group, (name, value, *_) in zip(fields, groups, names, strict=True):
+    for field, group in zip(fields, groups, strict=True):
         if end is not None and field.start != end:
             yield _line(line)
             yield '<div class="ql-gap">⋯</div>'
@@ -60,10 +62,9 @@ def _lines(fields, groups, names, across):
         at, data, first, odd = field.start, field.bytes, True, not odd
         while data:
             if not line:
-                line = [f'<span class="ql-at">{at:06x}</span>']
+                line = [f'<span class="ql-at">{at:>7,}</span>']
             part = data[:room]
-            said = f"{name}: {value}" if value else name
-            line.append(_bytes(part, group, said, first, odd))
+            line.append(_bytes(part, group, f"{field.name}: {field.value}", first, odd))
             at, data, room, first = at + len(part), data[room:], room - len(part), False
             if not room:
                 yield _line(line)
@@ -100,5 +101,5 @@ def _css(groups):
         f".ql-hex :is(td,th){{text-align:left;padding:1px 8px;border-bottom:1px solid {html.GRID};"
         "font-size:14px}"
         f".ql-hex [data-f]:focus{{outline:2px solid {html.INK}}}"
-        f"{marked}{{background:#E69F00;color:#222}}"
+        f"{marked}{{background:{html.INK};color:{html.GROUND}}}"
     )

@@ -84,3 +84,10 @@ def test_the_parts_of_a_block_are_its_bytes(type):
 def test_what_is_no_gguf_file_is_refused():
     with pytest.raises(ValueError, match="starts with the letters GGUF, this one with b'PK"):
         gguf_bytes.read(b"PK\x03\x04" + bytes(40))
+
+
+def test_a_scale_says_its_number():
+    x = np.zeros(32)
+    x[0] = 2.0
+    [scale, _] = gguf_bytes.block_fields(blocks.encode(x, "Q4_0"), "Q4_0")
+    assert scale.value == "FP16: −0.25"

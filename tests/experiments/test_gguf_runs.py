@@ -53,8 +53,3 @@ def test_a_speed_says_its_best_and_its_wins():
     fast, slow = Speed((9.0, 12.0, 10.0)), Speed((10.0, 8.0, 9.0))
     assert (fast.best, fast.wins(slow)) == (12.0, 2)
     assert str(fast) == "best 12 tokens per second (9 to 12, median 10)"
-
-
-def test_less_than_one_number_cannot_be_read():
-    with pytest.raises(ValueError, match="size"):
-        gguf_runs.reading_speed(4)
