@@ -11,11 +11,13 @@ from .gguf_run import run_gguf
 from .loading import keep_as_stored, load
 from .measure import Facts, TextLoss
 from .model import Model
+from .online import quantize_activations
 from .quantizing import quantize
+from .transforming import awq, rotate, smooth
 
 __all__ = [
-    "Facts", "GGUFFile", "Model", "TextLoss", "export_gguf", "keep_as_stored", "load", "quantize",
-    "run_gguf",
+    "Facts", "GGUFFile", "Model", "TextLoss", "awq", "export_gguf", "keep_as_stored", "load",
+    "quantize", "quantize_activations", "rotate", "run_gguf", "smooth",
 ]  # fmt: skip
 
 # transformers imports torchao wherever it is installed, and that speaks of parts nobody asked for.

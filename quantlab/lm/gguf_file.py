@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import gguf as blocks
 from .._checks import one_of
+from .online import check_ordinary
 
 #: Types that are floats as they are. The others are blocks, which the core encodes.
 FLOATS = {"F32": np.float32, "F16": np.float16}
@@ -79,6 +80,7 @@ def export_gguf(model, path, type="Q4_K", importance=None):
     """
     one_of("type", type, TYPES)
     path = _free(path)
+    check_ordinary(model, "a GGUF file")
     need("gguf", "writing a GGUF file")
     architecture = _architecture(model)
     vocabulary = _vocabulary(model)
