@@ -147,7 +147,7 @@ def survey(model):
             words, bits = _words(result, model.method), result.bits_per_value * weight.count
         online = of(weight.module)
         if online is not None and online.bits is not None:
-            words += f", activations {online.bits} bits"
+            words += f", activations {online.width}"
         found.append(Held(weight.name, weight.count, words, bits))
     return found
 
