@@ -274,7 +274,7 @@ def _copy(model, what):
     rounding = [name for name, layer in model.linears() if of(layer) and of(layer).bits]
     if rounding:
         raise ValueError(
-            f"{what} keeps what a model computes, but {rounding[0]} rounds its inputs, and to other "
+            f"{what} keeps what a model computes, but {rounding[0]} rounds its inputs, to other "
             "values in other units: change first, then quantize"
         )
     return dataclasses.replace(model, network=copy.deepcopy(model.network), stored={}, method="")
