@@ -285,12 +285,14 @@ def _unlike_llama(network):
     import torch
 
     base = network.base_model
-    for name, module in base.named_modules():
+    modules = dict(base.named_modules())
+    for name in modules:
         last = name.rpartition(".")[2]
         if last == "experts":
             return f"sends tokens to experts ({name})"
         if last in FUSED:
             return f"fuses several matrices into one ({name})"
+    for name, module in modules.items():
         if isinstance(module, torch.nn.LayerNorm):
             return f"has norms that subtract the mean, which a rotation changes ({name})"
     top = {"embed_tokens", "layers", "norm"} - {*dict(base.named_children())}
