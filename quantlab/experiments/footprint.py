@@ -71,14 +71,15 @@ def footprint(billions, format, block_size=None, double_quant=False, device=32, 
     format has no use for them they are left out, and the note says so. device: GB of one device.
     headroom: percent of each device kept free.
     """
+    parameters = float(billions) * 1e9
     key = FORMATS[format]
     note = _without_effect(key, format, block_size, double_quant)
     if memory.VALUE_BITS[key] >= 16 or key in memory.BUILT_IN_SCALE:
         block_size = None
     arguments = (key, block_size, double_quant and block_size is not None)
-    size = memory.weight_bytes(billions * 1e9, *arguments)
+    size = memory.weight_bytes(parameters, *arguments)
     return Footprint(
-        parameters=billions * 1e9,
+        parameters=parameters,
         format=format,
         code_bits=memory.VALUE_BITS[key],
         bits=memory.bits_per_weight(*arguments),

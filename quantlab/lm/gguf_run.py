@@ -146,6 +146,12 @@ class Running:
         """Return the perplexity of a text: e to the mean loss per token."""
         return self.text_loss(text, window, stride).perplexity
 
+    def facts(self):
+        """Ask for the numbers 0 to 255 in binary and return the `Facts`, as `Model.facts` does."""
+        asked = [f"The number {n} is" for n in range(256)]
+        answers = [self.generate_text(text, 9)[len(text) :] for text in asked]
+        return measure.Facts(tuple(answer.strip()[:8] for answer in answers))
+
     def _chance(self, ids, token):
         """Return the log probability of one token after others."""
         if said := self._pick(ids, token, 1):
