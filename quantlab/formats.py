@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from . import _fast
-from ._checks import one_of, plain, real_array, whole
+from ._checks import as_array, one_of, real_array, text, whole
 from ._fast import formats as quick
 
 #: What the largest codes mean. ieee: exponent all ones is infinity (mantissa 0) or NaN; finite
@@ -28,8 +28,9 @@ Fields.__doc__ = "A code's parts as stored; kind: zero, subnormal, normal, infin
 class MiniFloat:
     """A binary floating-point format: 1 sign bit, the exponent bits, the mantissa bits.
 
-    exponent_bits: 1 to 11, mantissa_bits: 0 to 52 (2 and 1 at least with infinities), bias: at
-    most 1023. specials: one of `SPECIALS`. Methods take a number or an array of any shape.
+    exponent_bits: 1 to 10, mantissa_bits: 0 to 52 (with infinities 2 to 11 and 1 to 52), bias: at
+    most 1023, and no value past float64's largest. specials: one of `SPECIALS`. Methods take a
+    number or an array of any shape.
     Sources: IEEE 754-2019, section 3.4; Micikevicius et al. 2022, FP8 Formats for Deep Learning;
     OCP Microscaling Formats (MX) Specification v1.0, section 5.
     """
@@ -42,14 +43,21 @@ class MiniFloat:
 
     def __post_init__(self):
         ieee = one_of("specials", self.specials, SPECIALS) == "ieee"
-        whole("exponent_bits", self.exponent_bits, 2 if ieee else 1, 11)
-        whole("mantissa_bits", self.mantissa_bits, 1 if ieee else 0, 52)
-        whole("bias", self.bias, 2**self.exponent_bits - 1025, 1023)
+        exponent_bits = whole("exponent_bits", self.exponent_bits, 1 + ieee, 10 + ieee)
+        mantissa_bits = whole("mantissa_bits", self.mantissa_bits, 1 if ieee else 0, 52)
+        bias = whole("bias", self.bias, 2**exponent_bits - 1024 - ieee, 1023)
+        parts = text("name", self.name), exponent_bits, mantissa_bits, bias
+        for field, value in zip(
+            ("name", "exponent_bits", "mantissa_bits", "bias"), parts, strict=True
+        ):
+            object.__setattr__(self, field, value)  # NumPy's integers would overflow as codes
+
+    signed = True  # not a field: only `Exponents` has no sign
 
     @property
     def width(self):
         """All bits of a code: sign, exponent and mantissa."""
-        return 1 + self.exponent_bits + self.mantissa_bits
+        return self.signed + self.exponent_bits + self.mantissa_bits
 
     @property
     def dtype(self):
@@ -104,10 +112,10 @@ class MiniFloat:
         >>> hex(FP16.encode(20.23)), FP8_E4M3.encode([448.0, 464.0, 464.1]).tolist()
         ('0x4d0f', [126, 126, 127])
         """
-        x = real_array("x", x)
-        if x.dtype.itemsize > 8:
-            raise TypeError(f"x must be float64 or narrower, got {x.dtype}")
-        if _fast.pays(x):
+        x = as_array("x", x)
+        x = _to_odd(x) if x.dtype.kind in "iu" and x.dtype.itemsize > 4 else real_array("x", x)
+        # the quick form adds 2^52 times the smallest subnormal, and takes a sign
+        if _fast.pays(x) and self.signed and self.smallest_subnormal < 2.0**971:
             return quick.encode(self, x)
         with np.errstate(invalid="ignore"):  # a signalling NaN says so when it is cast
             return self._encode(x.astype(np.float64))
@@ -138,7 +146,7 @@ class MiniFloat:
         >>> FP4_E2M1.decode([0, 1, 2, 3, 4, 5, 6, 7]).tolist()
         [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
         """
-        codes = np.asarray(plain("codes", codes))
+        codes = as_array("codes", codes)
         if codes.dtype.kind not in "iu":
             raise TypeError(f"codes must be integers, got an array of {codes.dtype}")
         for code in (int(codes.min(initial=0)), int(codes.max(initial=0))):
@@ -164,8 +172,13 @@ class MiniFloat:
         '0 10011 0100001111'
         """
         codes = np.asarray(self.encode(x))
-        digits, cut = [f"{code:0{self.width}b}" for code in codes.flat], 1 + self.exponent_bits
-        texts = [f"{d[0]} {d[1:cut]} {d[cut:]}".rstrip() for d in digits]
+        digits, cut = [f"{code:0{self.width}b}" for code in codes.flat], self.signed
+        cuts = (
+            slice(cut),
+            slice(cut, cut + self.exponent_bits),
+            slice(cut + self.exponent_bits, None),
+        )
+        texts = [" ".join(d[part] for part in cuts).strip() for d in digits]
         return texts[0] if codes.ndim == 0 else np.array(texts, dtype=str).reshape(codes.shape)
 
     def fields(self, x):
@@ -218,6 +231,61 @@ class MiniFloat:
         return np.copysign(values, np.where(sign == 1, -1.0, 1.0))
 
 
+def _to_odd(x):
+    """Return whole numbers of 64 bits as float64 that a format rounds as it would round them.
+
+    float64 holds 53 bits. What is cut off below them leaves a 1 in the last place, so that a number
+    just above a tie stays above it: rounded to nearest twice, it would become the tie.
+    """
+    magnitude = np.abs(x).astype(np.uint64)
+    cut = np.maximum(np.frexp(magnitude.astype(np.float64))[1] - 53, 0)
+    kept = magnitude >> cut.astype(np.uint64)
+    kept |= (kept << cut.astype(np.uint64)) != magnitude
+    return np.copysign(np.ldexp(kept.astype(np.float64), cut), np.where(x < 0, -1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Exponents(MiniFloat):
+    """A format of powers of two for scales: exponent bits alone. No sign, no zero; the top is NaN.
+
+    Takes the name and the number of bits. Rounds half up; what is not above 0 and what is too large
+    become NaN, what is too small becomes the smallest: as ml_dtypes does it.
+    Source: OCP Microscaling Formats (MX) Specification v1.0, section 5.4.1.
+    """
+
+    mantissa_bits: int = 0
+    bias: int = 127
+    specials: str = "nan"
+    signed = False
+
+    @property
+    def smallest_normal(self):
+        """The smallest value."""
+        return 2.0**-self.bias
+
+    @property
+    def smallest_subnormal(self):
+        """The smallest value: there are no subnormals."""
+        return self.smallest_normal
+
+    @property
+    def _max_code(self):
+        return (1 << self.width) - 2
+
+    def _encode(self, x):
+        number = (x > 0) & np.isfinite(x)
+        mantissa, exponent = np.frexp(np.where(number, x, 1))
+        codes = np.maximum(exponent - 1 + self.bias + (mantissa >= 0.75), 0)
+        return np.where(number, np.minimum(codes, self.nan_code), self.nan_code).astype(self.dtype)
+
+    def _parts(self, codes):
+        kind = np.where(codes > self._max_code, 4, 2)
+        return np.zeros_like(codes), codes, np.zeros_like(codes), kind
+
+    def _decode(self, codes):
+        return np.where(codes > self._max_code, np.nan, np.ldexp(1.0, codes - self.bias))
+
+
 def _plain(value):
     """Return a Python number or string for a single value, the array otherwise."""
     value = np.asarray(value)
@@ -233,6 +301,7 @@ FP8_E5M2 = MiniFloat("FP8_E5M2", 5, 2, 15)
 FP6_E3M2 = MiniFloat("FP6_E3M2", 3, 2, 3, "none")
 FP6_E2M3 = MiniFloat("FP6_E2M3", 2, 3, 1, "none")
 FP4_E2M1 = MiniFloat("FP4_E2M1", 2, 1, 1, "none")
+E8M0 = Exponents("E8M0", 8)  # a scale, not a number of its own: not in ALL
 
 #: Every format of the course, by name.
 ALL = {

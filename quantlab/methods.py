@@ -8,11 +8,14 @@ returns knows how to go back, in the layout of the weight (`dequantize()`), and 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from ._checks import one_of
+from ._checks import one_of, real_array, text
 from .affine import quantize_absmax, quantize_zero_point
 from .codebooks import FP4, NF4, Blockwise, quantize_blockwise
 from .gptq import quantize_gptq
+from .scaled import quantize as quantize_scaled
+from .scaled import quantize_gptq as quantize_scaled_gptq
 
 #: What a method may need beside the weight.
 NOTHING, CALIBRATION, ACTIVATIONS = "nothing", "calibration inputs", "activations at run time"
@@ -24,7 +27,7 @@ class Method:
 
     name: its key in `METHODS`. label: as people write it. needs: one of NOTHING, CALIBRATION and
     ACTIVATIONS. function: called with a weight, a Hessian or None, and the settings by name. bits:
-    the width of a code; None where that is a setting.
+    the width of a code; None where that is a setting. notebook: the first that uses it.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Method:
     needs: str
     function: Callable
     bits: int | None = None
+    notebook: str = "07"
 
     @property
     def settings(self):
@@ -55,7 +59,7 @@ class Method:
         self.check(settings)
         if self.needs == CALIBRATION and hessian is None:
             raise ValueError(f"{self.name} needs the hessian of its calibration inputs, got None")
-        return self.function(w, hessian, **settings)
+        return self.function(real_array("w", w), hessian, **settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +106,24 @@ def _llm_int8(w, _):
     return quantize_absmax(w, 8, axis=0)
 
 
+def _scaled(format, w, _, *, rule=None):
+    return quantize_scaled(w, format, axis=0, rule=rule)
+
+
+def _scaled_gptq(format, w, hessian, *, rule=None, damping=0.01):
+    return quantize_scaled_gptq(w, hessian, format, rule, damping)
+
+
+def _scaled_row(format, bits):
+    return Method(format.lower(), format, NOTHING, partial(_scaled, format), bits, "13")
+
+
+def _scaled_gptq_row(format, bits):
+    function = partial(_scaled_gptq, format)
+    label = f"GPTQ, {format}"
+    return Method(f"gptq_{format.lower()}", label, CALIBRATION, function, bits, "13")
+
+
 #: Every method of the course, by name.
 METHODS = {
     method.name: method
@@ -112,12 +134,22 @@ METHODS = {
         Method("nf4", "NF4", NOTHING, _nf4, 4),
         Method("fp4", "FP4", NOTHING, _fp4, 4),
         Method("llm_int8", "LLM.int8()", ACTIVATIONS, _llm_int8, 8),
+        _scaled_row("MXFP8", 8),
+        _scaled_row("MXFP6", 6),
+        _scaled_row("MXFP4", 4),
+        _scaled_row("NVFP4", 4),
+        _scaled_row("FP8_BLOCK128", 8),
+        _scaled_gptq_row("MXFP4", 4),
+        _scaled_gptq_row("NVFP4", 4),
     )
 }
 #: Other names: round to nearest is what absmax alone does.
 ALIASES = {"rtn": "absmax"}
-#: The methods that change nothing but weights: a model so quantized computes as before.
-WEIGHT_ONLY = tuple(method for method in METHODS.values() if method.needs != ACTIVATIONS)
+#: The methods that change nothing but weights (a model so quantized computes as before), as far as
+#: notebooks 07 to 10 compare them.
+WEIGHT_ONLY = tuple(
+    method for method in METHODS.values() if method.needs != ACTIVATIONS and method.notebook == "07"
+)
 
 
 def method(name):
@@ -127,6 +159,6 @@ def method(name):
     ('absmax', 'calibration inputs')
     """
     by_label = {row.label: row for row in METHODS.values()}
-    if name in by_label:
+    if text("method", name) in by_label:
         return by_label[name]
     return METHODS[ALIASES.get(one_of("method", name, [*METHODS, *ALIASES]), name)]

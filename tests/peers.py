@@ -27,6 +27,51 @@ def torchao_quantize(x, kind, group_size=None, low=-128, high=127, eps=None):
     return primitives.quantize_affine(x, block, scale, zero, dtype, low, high), scale, zero
 
 
+def torchao_mx(x, element, rule="floor"):
+    """Return the E8M0 scales and the codes of blocks of 32, FP4 packed. x: float32 rows."""
+    from torchao.prototype.mx_formats import mx_tensor
+    from torchao.prototype.mx_formats.config import ScaleCalculationMode
+
+    return mx_tensor.to_mx(x, element, 32, ScaleCalculationMode(rule))
+
+
+def torchao_mx_decode(scales, codes, element):
+    """Return the values of what `torchao_mx` returns, float32."""
+    from torchao.prototype.mx_formats import mx_tensor
+
+    return mx_tensor.to_dtype(codes, scales, element, 32, torch.float32)
+
+
+def torchao_nvfp4(x, tensor_scale=None):
+    """Return the E4M3 scales and the packed codes of blocks of 16."""
+    from torchao.prototype.mx_formats import nvfp4_tensor
+
+    return nvfp4_tensor.nvfp4_quantize(x, 16, _torchao_tensor_scale(x, tensor_scale))
+
+
+def torchao_nvfp4_tensor(x, tensor_scale=None):
+    """Return x as torchao's own tensor of NVFP4."""
+    from torchao.prototype.mx_formats.nvfp4_tensor import NVFP4Tensor
+
+    return NVFP4Tensor.to_nvfp4(x, per_tensor_scale=_torchao_tensor_scale(x, tensor_scale))
+
+
+def _torchao_tensor_scale(x, given):
+    from torchao.prototype.mx_formats import nvfp4_tensor
+
+    if given is None:
+        return nvfp4_tensor.per_tensor_amax_to_scale(x.abs().max())
+    return torch.tensor(given, dtype=torch.float32)
+
+
+def torchao_fp8(x, tile):
+    """Return the scales and the E4M3 codes of tiles of (rows, columns)."""
+    from torchao.quantization import quant_primitives as primitives
+
+    scale = primitives._choose_scale_float8(x, list(tile))
+    return scale, primitives._quantize_affine_float8(x, scale)
+
+
 def pack(codes):
     """Put two 4-bit codes of 0 to 15 into a byte, the first in the high half."""
     return codes[:, ::2] << 4 | codes[:, 1::2]

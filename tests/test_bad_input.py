@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab import binary, codebooks, errors, formats, gguf, memory
+from quantlab import binary, codebooks, errors, formats, gguf, memory, scaled, transforms
 
 W = np.arange(12.0).reshape(4, 3) - 5
 EYE = np.eye(4)
@@ -12,7 +12,8 @@ NAN = np.array([[1.0, 2.0], [np.nan, 3.0]])
 INF = np.array([1.0, -np.inf])
 SKEW = EYE + np.triu(np.ones((4, 4)), 1)
 Q8, Q4 = ql.quantize_absmax(W), ql.quantize_absmax(W, bits=4, axis=0)
-FP16 = formats.FP16
+FP16, FP4 = formats.FP16, formats.FP4_E2M1
+MX = scaled.quantize(np.ones((2, 32)), "MXFP4")
 
 
 def minifloat(*args):
@@ -71,8 +72,7 @@ BAD = [
     (ql.quantized_matmul, (Q8, Q8), {}, ValueError, ["(4, 3)", "3 != 4"]),
     (ql.quantized_matmul, (W, Q8), {}, TypeError, ["qx", "Quantized", "ndarray"]),
     (ql.quantized_matmul, (Q4, Q4), {}, ValueError, ["axis=1", "axis=0"]),
-    (ql.outlier_columns, (W,), {"threshold": 0}, ValueError, ["threshold", "above 0", "0"]),
-    (ql.outlier_columns, (W,), {"threshold": -6.0}, ValueError, ["above 0", "-6.0"]),
+    (ql.outlier_columns, (W,), {"threshold": -6.0}, ValueError, ["0 or more", "-6.0"]),
     (ql.outlier_columns, (W[0],), {}, ValueError, ["matrix", "(3,)"]),
     (ql.llm_int8_matmul, (W, W), {}, ValueError, ["(4, 3)", "3 != 4"]),
     (ql.llm_int8_matmul, (W * 1e6, W.T), {}, ValueError, ["65504", "6000000"]),
@@ -120,6 +120,27 @@ BAD = [
     (gguf.decode, (np.zeros(18), "Q4_0"), {}, ValueError, ["float64", "uint8"]),
     (gguf.decode, (np.zeros(18, np.uint8), "Q4_0", (2, 32)), {}, ValueError, ["(2, 32)", "32"]),
     (gguf.decode, (np.zeros(18, np.uint8), "Q5_0"), {}, ValueError, ["'Q5_0'", "Q6_K"]),
+    (scaled.quantize, (np.ones(32), "FP4"), {}, ValueError, ["'FP4'", "MXFP4", "NVFP4"]),
+    (scaled.quantize, (np.ones(31), "MXFP4"), {}, ValueError, ["(31,)", "blocks of 32"]),
+    (scaled.quantize, (np.ones((3, 32)), "MXFP4", 0), {}, ValueError, ["axis 0", "(3, 32)"]),
+    (scaled.quantize, (np.ones(32), "MXFP4", 1), {}, ValueError, ["axis", "-1 to 0", "1"]),
+    (scaled.quantize, (np.ones(128), "FP8_BLOCK128"), {}, ValueError, ["a matrix", "(128,)"]),
+    (scaled.quantize, (1.0, "FP8_ROW"), {}, ValueError, ["at least one axis", "()"]),
+    (scaled.quantize, ([], "MXFP4"), {}, ValueError, ["a value", "(0,)"]),
+    (scaled.quantize, ([np.nan] * 16,), {}, ValueError, ["nan", "finite"]),
+    (scaled.quantize, ([1e300] * 16,), {}, ValueError, ["1e+300", "float32"]),
+    (scaled.quantize, (np.ones(32), "MXFP4"), {"rule": "amax"}, ValueError, ["'amax'", "rceil"]),
+    (scaled.quantize, (np.ones(16),), {"rule": "floor"}, ValueError, ["'floor'", "amax"]),
+    (scaled.quantize, (np.ones(16),), {"rule": "up"}, ValueError, ["'up'", "floor, ceil"]),
+    (scaled.quantize, (np.ones(16),), {"tensor_scale": 0}, ValueError, ["tensor_scale", "above 0"]),
+    (scaled.quantize, (np.ones(32), "MXFP4"), {"tensor_scale": 1}, ValueError, ["E8M0", "no"]),
+    (scaled.quantize, (np.ones(16), "FP8_ROW"), {"rule": "four_over_six"}, ValueError, ["FP4"]),
+    (scaled.ScaledFormat, ("x", FP4, 0, formats.E8M0), {}, ValueError, ["block", "at least 1"]),
+    (scaled.scaled_matmul, (MX, MX), {}, ValueError, ["columns", "(2, 32)"]),
+    (scaled.scaled_matmul, (MX, scaled.quantize(np.ones((32, 2)), "NVFP4", 0)), {}, ValueError,
+     ["32 and 16", "one length"]),
+    (scaled.scaled_matmul, (scaled.quantize(np.ones(32), "MXFP4"), MX), {}, ValueError, ["(32,)"]),
+    (scaled.from_bytes, (np.zeros(16, np.uint8), [1, 2], "MXFP4"), {}, ValueError, ["32", "2"]),
     (memory.bits_per_weight, ("fp17",), {}, ValueError, ["'fp17'", "fp16", "nf4"]),
     (memory.bits_per_weight, (16,), {}, TypeError, ["16", "fp16"]),
     (memory.bits_per_weight, ("nf4", 0), {}, ValueError, ["block_size", "at least 1", "0"]),
@@ -133,6 +154,35 @@ BAD = [
     (errors.relative, (W, W.T), {}, ValueError, ["(4, 3)", "(3, 4)"]),
     (errors.maximum, ([np.nan], [1.0]), {}, ValueError, ["nan", "finite"]),
     (errors.snr_db, ([], []), {}, ValueError, ["(0,)", "at least one"]),
+    (transforms.rescale, (W, EYE, [1.0, 1.0, 1.0, 1.0]), {}, ValueError, ["3 != 4"]),
+    (transforms.rescale, (EYE, W, [1.0, 1.0]), {}, ValueError, ["scales", "(4,)", "(2,)"]),
+    (transforms.rescale, (EYE, W, [1.0, 0.0, 1.0, 1.0]), {}, ValueError, ["above 0", "0.0"]),
+    (transforms.rescale, (EYE, W, [1.0, INF[1], 1.0, 1.0]), {}, ValueError, ["scales", "-inf"]),
+    (transforms.smooth_scales, (EYE, W), {"alpha": 1.5}, ValueError, ["alpha", "0 to 1", "1.5"]),
+    (transforms.smooth_scales, (EYE, W), {"alpha": -0.5}, ValueError, ["alpha", "0 or", "-0.5"]),
+    (transforms.smooth_scales, (EYE, W), {"alpha": "0.5"}, TypeError, ["alpha", "'0.5'"]),
+    (transforms.smooth_scales, (NAN, np.eye(2)), {}, ValueError, ["x", "nan", "(1, 0)"]),
+    (transforms.smooth_scales, (EYE, W[0]), {}, ValueError, ["w", "matrix", "(3,)"]),
+    (transforms.awq_scales, (W, EYE), {}, ValueError, ["3 != 4", "(4, 3)"]),
+    (transforms.awq_scales, (EYE, W), {"bits": 1}, ValueError, ["bits", "2 to 16", "1"]),
+    (transforms.awq_scales, (EYE, W), {"group_size": 3}, ValueError, ["group_size", "4", "3"]),
+    (transforms.hadamard, (0,), {}, ValueError, ["n", "at least 1", "0"]),
+    (transforms.hadamard, (2.5,), {}, ValueError, ["n", "whole", "2.5"]),
+    (transforms.hadamard, ("4",), {}, TypeError, ["n", "'4'"]),
+    (transforms.hadamard, (4,), {"seed": -1}, ValueError, ["seed", "at least 0", "-1"]),
+    (transforms.hadamard, (4,), {"seed": 0.5}, ValueError, ["seed", "whole", "0.5"]),
+    (transforms.hadamard, (24,), {"block": 5}, ValueError, ["block", "24", "5"]),
+    (transforms.hadamard, (24,), {"block": 3}, ValueError, ["12, 20 or 28 times", "3"]),
+    (transforms.hadamard, (24,), {"block": 16}, ValueError, ["divide 24", "16"]),
+    (transforms.hadamard, (72,), {"block": 36}, ValueError, ["divide 72", "36"]),
+    (transforms.hadamard_product, (NAN,), {}, ValueError, ["x", "nan"]),
+    (transforms.hadamard_product, ([],), {}, ValueError, ["x is empty"]),
+    (transforms.hadamard_product, (["a"],), {}, TypeError, ["x", "real numbers"]),
+    (transforms.turn, (W, EYE), {}, ValueError, ["3 != 4"]),
+    (transforms.turn, (EYE, W), {"block": 8}, ValueError, ["block", "divide 4", "8"]),
+    (transforms.orthogonal, (0,), {}, ValueError, ["n", "at least 1", "0"]),
+    (transforms.orthogonal, (4,), {"seed": None}, TypeError, ["seed", "None"]),
+    (transforms.block_size, (0,), {}, ValueError, ["n", "at least 1", "0"]),
 ]  # fmt: skip
 
 
@@ -179,6 +229,10 @@ def takes_an_array():
         "error_diffusion": lambda x: ql.error_diffusion(x).codes,
         "quantize_blockwise": lambda x: ql.quantize_blockwise(x).codes,
         "Codebook": lambda x: ql.Codebook("x", x.flatten()).values,
+        "smooth_scales": lambda x: transforms.smooth_scales(x, x),
+        "awq_scales": lambda x: transforms.awq_scales(x, h),
+        "hadamard_product": lambda x: transforms.hadamard_product(x, seed=0),
+        "turn": lambda x: transforms.turn(x, x)[1],
         "errors.relative": lambda x: errors.relative(x, 2 * h),
         "errors.maximum": lambda x: errors.maximum(2 * h, x),
         "errors.snr_db": lambda x: errors.snr_db(x, 2 * h),
@@ -187,6 +241,7 @@ def takes_an_array():
         "bits": FP16.bits,
         "fields": lambda x: FP16.fields(x).mantissa,
         "spacing": FP16.spacing,
+        "scaled": lambda x: scaled.quantize(x, "FP8_ROW").codes,
         "method": lambda x: ql.methods.METHODS["nf4"](x).dequantize(),
     }
 

@@ -48,6 +48,8 @@ def test_rows_give_what_the_functions_give():
     options = {"bits": 3, "act_order": True, "symmetric": False, "static_groups": True}
     assert np.array_equal(METHODS["gptq"](W, H, group_size=32, **options).codes,
                           ql.quantize_gptq(W, H, group_size=32, **options).codes)  # fmt: skip
+    scaled = METHODS["nvfp4"](W, rule="four_over_six").codes
+    assert np.array_equal(scaled, ql.scaled.quantize(W.T, "NVFP4", rule="four_over_six").codes.T)
     ours = METHODS["nf4"](W, double_quant=True)
     assert np.array_equal(ours.stored.codes, ql.quantize_blockwise(W.T, double_quant=True).codes)
 
@@ -68,4 +70,5 @@ def test_a_method_is_found_by_its_name_its_label_and_its_other_names():
 
 def test_what_each_needs_is_one_of_three():
     assert {row.needs for row in METHODS.values()} <= {NOTHING, CALIBRATION, ACTIVATIONS}
-    assert [row.name for row in METHODS.values() if row not in WEIGHT_ONLY] == ["llm_int8"]
+    early = [row for row in METHODS.values() if row.notebook == "07"]
+    assert [row.name for row in early if row not in WEIGHT_ONLY] == ["llm_int8"]

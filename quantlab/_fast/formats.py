@@ -10,7 +10,7 @@ def encode(form, x):
     source, flat, codes = _source(form, x), x.ravel(), np.empty(x.size, form.dtype)
 
     def one(part):
-        codes[part] = _encode(form, flat[part].astype(source, copy=False))
+        codes[part] = encode_flat(form, flat[part].astype(source, copy=False))
 
     each(one, slices(x.size, CHUNK))
     return codes.reshape(x.shape)
@@ -23,7 +23,7 @@ def _source(form, x):
     return np.float32 if narrow and exact else np.float64
 
 
-def _encode(form, x):
+def encode_flat(form, x):
     """Return the codes of a flat float array.
 
     Fast because every value takes the same steps in the same memory, without a branch: it is

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from quantlab.formats import BF16, FP4_E2M1, FP6_E2M3, FP6_E3M2, FP8_E4M3, FP8_E5M2, FP16
+from quantlab.formats import BF16, E8M0, FP4_E2M1, FP6_E2M3, FP6_E3M2, FP8_E4M3, FP8_E5M2, FP16
 
 TWINS = {
     FP16: np.float16,
@@ -122,3 +122,22 @@ def test_a_million_random_patterns_encode_as_in_torch(f, name):
     codes = cast.view(torch.int16 if f.width == 16 else torch.uint8).numpy().view(f.dtype)
     different = (f.encode(x) != codes) & ~np.isnan(x)
     assert x[different].tolist() == []
+
+
+def test_every_e8m0_code_decodes_as_in_the_library():
+    theirs = np.arange(256, dtype=np.uint8).view(ml_dtypes.float8_e8m0fnu).astype(np.float64)
+    assert np.array_equal(E8M0.decode(np.arange(256)), theirs, equal_nan=True)
+
+
+def test_ten_million_float32_patterns_encode_to_e8m0_as_in_the_library():
+    rng = np.random.default_rng(8)
+    values = E8M0.decode(np.arange(255)).astype(np.float32)
+    ties = np.float32(1.5) * values
+    near = [np.nextafter(ties, np.float32(end)) for end in (0, np.inf)]
+    x = rng.integers(0, 2**32, 10_000_000, np.uint32).view(np.float32)
+    x = np.concatenate([x, values, ties, *near, np.float32([0, -0.0, np.inf, -np.inf, np.nan])])
+    with np.errstate(over="ignore", invalid="ignore"):
+        theirs = x.astype(ml_dtypes.float8_e8m0fnu).view(np.uint8)
+    lowest = (x > E8M0.smallest_normal) & (x < 1.5 * E8M0.smallest_normal)
+    assert x[(E8M0.encode(x) != theirs) & ~lowest].tolist() == []
+    assert np.all(theirs[lowest] == 1)  # between its two smallest values the library rounds up
