@@ -1,4 +1,4 @@
-"""Outliers that were put there change no bit of the output, and a yardstick measures what rounds."""
+"""Outliers that were put there change no bit of the output; a yardstick measures what rounds."""
 
 import numpy as np
 import pytest

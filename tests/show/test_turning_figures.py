@@ -1,4 +1,4 @@
-"""Notebook 12's turned token: the face says what the experiment found, and its dot can be dragged."""
+"""Notebook 12's turned token: the face says what the experiment found, and its dot drags."""
 
 import re
 
