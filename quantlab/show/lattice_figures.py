@@ -137,14 +137,16 @@ def _said(title, found):
 
 def explorer():
     """Return the explorer of a lattice: lean its arrow, move the target, change the order."""
-    tenths = {"step": 0.1, "readout_format": ".1f"}
+    lean = {"value": 0.8, "min": -LEAN, "max": LEAN, "step": 0.1, "readout_format": ".1f"}
+    # Steps of a fifth: no weight lies halfway, and all settings fit on a page without a kernel.
+    part = {"value": 0.4, "min": 0, "max": 1, "step": 0.2, "readout_format": ".1f"}
     first = control(widgets.ToggleButtons, "rounded first", options=FIRST)
     first.style.button_width = "6em"
     return Explorer(
         {
-            "lean": control(widgets.FloatSlider, "lean", value=0.8, min=-LEAN, max=LEAN, **tenths),
-            "weight_1": control(widgets.FloatSlider, "weight 1", value=0.4, min=0, max=1, **tenths),
-            "weight_2": control(widgets.FloatSlider, "weight 2", value=0.4, min=0, max=1, **tenths),
+            "lean": control(widgets.FloatSlider, "lean", **lean),
+            "weight_1": control(widgets.FloatSlider, "weight 1", **part),
+            "weight_2": control(widgets.FloatSlider, "weight 2", **part),
             "first": first,
         },
         render,
