@@ -248,10 +248,9 @@ def _printed_in_parts(cell, before, text, after):
     count = max(1, math.ceil(len(lines) / MOST_ROWS))
     cuts = [len(lines) * part // count for part in range(count + 1)]
     parts = ["\n".join(lines[start:stop]) for start, stop in pairwise(cuts)]
-    return [
-        replace(cell, source="" if place else cell.source, outputs=[f"{before}{part}{after}"])
-        for place, part in enumerate(parts)
-    ]
+    shown = [f"{before}{part}{after}" for part in parts]
+    rest = [replace(cell, source="", text="", outputs=[one]) for one in shown[1:]]
+    return [replace(cell, outputs=shown[:1]), *rest]
 
 
 def _leave_to_the_speaker(cell, last):
