@@ -305,6 +305,12 @@ def test_weights_alone_are_saved_and_loaded_as_any_others(exact, change, short_t
     assert again.memory_bytes() == new.memory_bytes()
 
 
+def test_a_turned_model_is_written_for_llama_cpp_with_a_head_of_its_own(exact, tmp_path):
+    pytest.importorskip("gguf")
+    written = lm.export_gguf(lm.rotate(exact, online=False), tmp_path / "turned.gguf", "F32")
+    assert "output.weight" in written.tensors["F32"]
+
+
 def test_a_turned_and_quantized_model_is_saved_as_its_codes(exact, short_text, tmp_path):
     small = lm.quantize(lm.rotate(exact, online=False), "zero_point", bits=4, group_size=64)
     again = lm.load(small.save(tmp_path / "model"), device="cpu")
@@ -368,7 +374,7 @@ def test_a_model_that_is_quantized_rounded_or_turned_already_is_refused(exact, f
             change(four_bit)
         with pytest.raises(ValueError, match=r"rounds its inputs.*change first, then quantize"):
             change(lm.quantize_activations(exact, 8))
-    with pytest.raises(ValueError, match="turned already"):
+    with pytest.raises(ValueError, match="has turned this model already"):
         lm.rotate(turned)
     with pytest.raises(ValueError, match="rounded to 8 bits already, got activation_bits=4"):
         lm.quantize(lm.quantize_activations(exact, 8), "rtn", activation_bits=4)
