@@ -396,14 +396,21 @@ def test_a_model_that_is_quantized_rounded_or_turned_already_is_refused(exact, f
 
 
 @pytest.mark.parametrize(
-    ("bits", "kind"), [(1, ValueError), (9, ValueError), (4.5, ValueError), ("4", TypeError)]
+    ("bits", "kind", "allowed"),
+    [
+        (1, ValueError, "2 to 8"),
+        (9, ValueError, "2 to 8"),
+        (4.5, ValueError, "a whole number"),
+        (True, TypeError, "a whole number"),
+        ("4", ValueError, "one of"),
+    ],
 )
-def test_activation_bits_are_2_to_8(exact, bits, kind):
+def test_activation_bits_that_are_not_served_are_refused(exact, bits, kind, allowed):
     for call in (
         lambda: lm.quantize(exact, "rtn", activation_bits=bits),
         lambda: lm.quantize_activations(exact, bits),
     ):
-        with pytest.raises(kind, match=r"activation_bits must be .*2 to 8, got"):
+        with pytest.raises(kind, match=rf"activation_bits must be {allowed}.*, got {bits!r}"):
             call()
 
 
