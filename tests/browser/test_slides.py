@@ -244,7 +244,9 @@ def test_a_number_of_the_audience_is_typed_on_a_slide_and_no_slide_turns(show):
     page.keyboard.press("Enter")
     assert "Start: 1048576." in page.locator(".present .live-face").inner_text()
     page.locator(".present").get_by_role("slider", name="step").press("End")
-    words, edge = page.locator(".present [data-said]"), page.locator(".present .sheet").last
+    words, edge = (
+        page.locator(f".present {one}") for one in ("[data-said]", ".sheet:has([data-said])")
+    )
     assert "100000000000000000000" in words.inner_text()  # in sight, though the lines are scrolled
     assert words.bounding_box()["y"] >= edge.bounding_box()["y"]
     assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") == "division-explorer"
