@@ -211,15 +211,12 @@ def _sizes(n, block):
     """Return the size of a block of n, and the size of the matrix that is doubled to get there."""
     largest = block_size(n)
     block = largest if block is None else whole("block", block, 1)
-    bases = [base for base in WILLIAMSON if block % base == 0 and _is_power(block // base)]
-    if n % block or not (bases or _is_power(block)):
+    odd = block // (block & -block)
+    base = 1 if odd == 1 else 4 * odd
+    if n % block or block % base or base not in (1, *WILLIAMSON):
         allowed = f"1, 12, 20 or 28 times a power of 2 and divide {n} (the largest is {largest})"
         raise ValueError(f"block must be {allowed}, got {block}")
-    return block, (bases or [1])[0]
-
-
-def _is_power(n):
-    return n & (n - 1) == 0
+    return block, base
 
 
 def _williamson(n):

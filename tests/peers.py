@@ -35,11 +35,10 @@ def torchao_mx(x, element, rule="floor"):
     return mx_tensor.to_mx(x, element, 32, ScaleCalculationMode(rule))
 
 
-def torchao_mx_values(x, element):
-    """Return x through the codes of `torchao_mx`, float32."""
+def torchao_mx_decode(scales, codes, element):
+    """Return the values of what `torchao_mx` returns, float32."""
     from torchao.prototype.mx_formats import mx_tensor
 
-    scales, codes = torchao_mx(x, element)
     return mx_tensor.to_dtype(codes, scales, element, 32, torch.float32)
 
 
@@ -50,12 +49,11 @@ def torchao_nvfp4(x, tensor_scale=None):
     return nvfp4_tensor.nvfp4_quantize(x, 16, _torchao_tensor_scale(x, tensor_scale))
 
 
-def torchao_nvfp4_values(x, tensor_scale=None):
-    """Return x through the codes of `torchao_nvfp4`, float32."""
+def torchao_nvfp4_tensor(x, tensor_scale=None):
+    """Return x as torchao's own tensor of NVFP4."""
     from torchao.prototype.mx_formats.nvfp4_tensor import NVFP4Tensor
 
-    scale = _torchao_tensor_scale(x, tensor_scale)
-    return NVFP4Tensor.to_nvfp4(x, per_tensor_scale=scale).dequantize(torch.float32)
+    return NVFP4Tensor.to_nvfp4(x, per_tensor_scale=_torchao_tensor_scale(x, tensor_scale))
 
 
 def _torchao_tensor_scale(x, given):

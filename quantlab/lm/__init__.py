@@ -6,17 +6,21 @@ first function that needs them.
 
 import logging
 
+from .cache import CacheFormat, quantize_cache
 from .gguf_file import GGUFFile, export_gguf
 from .gguf_importance import importance_matrix
 from .gguf_run import run_gguf
 from .loading import keep_as_stored, load
 from .measure import Facts, TextLoss
 from .model import Model
+from .online import quantize_activations
 from .quantizing import quantize
+from .transforming import awq, rotate, smooth
 
 __all__ = [
-    "Facts", "GGUFFile", "Model", "TextLoss", "export_gguf", "importance_matrix", "keep_as_stored",
-    "load", "quantize", "run_gguf",
+    "CacheFormat", "Facts", "GGUFFile", "Model", "TextLoss", "awq", "export_gguf",
+    "importance_matrix", "keep_as_stored", "load", "quantize", "quantize_activations",
+    "quantize_cache", "rotate", "run_gguf", "smooth",
 ]  # fmt: skip
 
 # transformers imports torchao wherever it is installed, and that speaks of parts nobody asked for.

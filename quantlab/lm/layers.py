@@ -13,6 +13,7 @@ import numpy as np
 
 from ..affine import Quantized
 from ..methods import Transposed
+from .online import of
 
 #: The words for weights that are stored plainly.
 PLAIN = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
@@ -99,7 +100,7 @@ class Held:
     @property
     def quantized(self):
         """Whether it is stored in fewer than 16 bits by codes and scales."""
-        return self.words not in PLAIN.values()
+        return self.words.partition(",")[0] not in PLAIN.values()
 
 
 def body(network):
@@ -145,6 +146,9 @@ def survey(model):
         else:
             words, bits = _words(result, model.method), result.bits_per_value * weight.count
             bits += _mean_bits(result)
+        online = of(weight.module)
+        if online is not None and online.bits is not None:
+            words += f", activations {online.width}"
         found.append(Held(weight.name, weight.count, words, bits))
     return found
 

@@ -11,9 +11,12 @@ from ..methods import ACTIVATIONS, CALIBRATION, METHODS
 from ..methods import method as row_of
 from . import layers
 from .calibration import calibration_windows, flow
+from .online import check_activations, round_activations
 
 
-def quantize(model, method="gptq", calibration=None, progress=None, **settings):
+def quantize(
+    model, method="gptq", calibration=None, progress=None, activation_bits=None, **settings
+):
     """Return a new model whose large matrices are quantized; `model` stays as it is.
 
     method: a name in `ql.methods.METHODS`, or "rtn" (round to nearest) for "absmax". settings: the
@@ -23,7 +26,9 @@ def quantize(model, method="gptq", calibration=None, progress=None, **settings):
     `ql.quantize_blockwise`. calibration: a text or several, for a method that needs it (default:
     the course's own data/texts/calibration.txt). progress: None for a bar on a terminal and nothing
     elsewhere; or a function called with (layers done, layers in all, name of the layer) after each
-    layer.
+    layer. activation_bits: None, or 2 to 8: what linear layers read is rounded to that width while
+    the model computes, each token by a scale of its own; or a format of `ql.scaled` by name, as
+    "NVFP4". That comes last: calibration sees inputs that are not rounded.
     Linear layers of any class, GPT-2's Conv1D and each expert of a mixture are quantized, each with
     scales of its own. Embeddings, norms and the output head keep their 16 bits; what of the body
     does is in `Model.left_out()`, and a warning names it if it is more than a tenth. The new model
@@ -37,6 +42,8 @@ def quantize(model, method="gptq", calibration=None, progress=None, **settings):
     row = _checked_row(method, calibration, settings)
     settings = row.settings | settings
     _check_groups(model, settings.get("group_size"))
+    if activation_bits is not None:
+        check_activations(model, activation_bits)
     windows = calibration_windows(model, calibration) if row.needs == CALIBRATION else None
     new = dataclasses.replace(
         model, network=copy.deepcopy(model.network), stored={}, method=row.name
@@ -50,6 +57,8 @@ def quantize(model, method="gptq", calibration=None, progress=None, **settings):
             for matrix in matrices:
                 work.finish(matrix)
     work.warn_of_unseen()
+    if activation_bits is not None:
+        round_activations(new, activation_bits)
     layers.check(model.name, row.label, new.body(), "no method of the course knows their layout")
     return new
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from ..affine import Quantized
 from ..methods import Transposed
+from .files import path_of
+from .online import check_ordinary
 
 #: The block sizes that bitsandbytes reads.
 BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -22,10 +24,12 @@ def save(model, folder):
     `bits_per_weight` counts them. Any other model is saved as its layers are.
     The folder appears when all of it is written. Returns it, a `Path`.
     Raises FileExistsError for a folder that is not empty, FileNotFoundError without one to put it
-    in, ValueError for what the format has no place for, and ImportError without
-    compressed-tensors; then nothing is written.
+    in, ValueError for what the format has no place for (`lm.rotate` with what it turns on the way,
+    activations that are rounded) and ImportError without compressed-tensors; then nothing is
+    written.
     """
     folder = _free(folder)
+    check_ordinary(model, "saving")
     tensors, config = _as_stored(model)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
         whole = Path(beside) / "model"
@@ -46,7 +50,7 @@ def save(model, folder):
 
 def _free(folder):
     """Return the path of a folder that can be written."""
-    folder = Path(folder).expanduser().absolute()
+    folder = path_of("folder", folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} holds something already: give a new or an empty folder")
     if not folder.parent.is_dir():

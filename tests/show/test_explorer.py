@@ -1,6 +1,7 @@
 """Explorers: controls set the face, a bad setting says so in place, and there is always a still."""
 
 import json
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -195,7 +196,7 @@ def test_a_box_reads_what_is_typed_exactly(text, number):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("abc", "number must be a number such as 20.23, 1e3, 1/3 or 2^10, got “abc”"),
+        ("abc", r"number must be a number such as 20.23, 1e3, 1/3 or 2\^10, got “abc”"),
         ("1,5", "number must be .* no comma, a point for a decimal one, got “1,5”"),
         ("1/0", "number must be a number such as"),
         ("inf", "number must be a number such as"),
@@ -257,6 +258,11 @@ def test_an_svg_has_a_name_and_shrinks():
     text = html.svg(100, 50, "<g/>", label='one "outlier"')
     assert 'aria-label="one &quot;outlier&quot;"' in text
     assert "max-width:100%" in text
+
+
+@pytest.mark.parametrize("body, least", [("<text>1</text>", ["75px"]), ("<g/>", [])])
+def test_the_text_of_16_pixels_in_an_svg_shrinks_to_12_and_no_further(body, least):
+    assert re.findall(r"min-width:(\w+)", html.svg(100, 50, body, label="a")) == least
 
 
 @pytest.mark.parametrize("value", [1.0, 9.9996, 0.00012345, 123456.7, -2.5e-9, 3e12])

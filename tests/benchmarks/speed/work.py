@@ -212,6 +212,57 @@ def gptq(group_size):
     return make
 
 
+def microscaling(name, element, rule="floor"):
+    """Return the maker of an MX format's codes in torchao's rule; FP4 is packed."""
+
+    def make(size):
+        x = weights(size)
+        tensor = torch.from_numpy(x)
+
+        def ours():
+            q = ql.scaled.quantize(x, name, rule=rule)
+            return q.packed() if name == "MXFP4" else q.codes
+
+        def theirs():
+            return peers.torchao_mx(tensor, element, rule)[1].view(torch.uint8).numpy()
+
+        bits = ql.scaled.FORMATS[name].element.width + 8 / 32
+        return Pair(ours, theirs, identical, x.nbytes, int(x.size * bits / 8))
+
+    return make
+
+
+def nvfp4_quantize(size):
+    x = weights(size)
+    tensor = torch.from_numpy(x)
+    return Pair(
+        lambda: ql.scaled.quantize(x, "NVFP4").packed(),
+        lambda: peers.torchao_nvfp4(tensor)[1].numpy(),
+        identical, x.nbytes, x.size // 2 + x.size // 16,
+    )  # fmt: skip
+
+
+def mxfp4_dequantize(size):
+    x = weights(size)
+    q = ql.scaled.quantize(x, "MXFP4")
+    scales, codes = peers.torchao_mx(torch.from_numpy(x), torch.float4_e2m1fn_x2)
+    return Pair(
+        q.dequantize,
+        lambda: peers.torchao_mx_decode(scales, codes, torch.float4_e2m1fn_x2).numpy(),
+        identical, q.codes.nbytes + q.scale_codes.nbytes, x.nbytes,
+    )  # fmt: skip
+
+
+def nvfp4_dequantize(size):
+    x = weights(size)
+    q, theirs = ql.scaled.quantize(x, "NVFP4"), peers.torchao_nvfp4_tensor(torch.from_numpy(x))
+    return Pair(
+        q.dequantize,
+        lambda: theirs.dequantize(torch.float32).numpy(),
+        identical, q.codes.nbytes + q.scale_codes.nbytes, x.nbytes,
+    )  # fmt: skip
+
+
 def llama_cpp_encode(name):
     """Return the maker of llama.cpp's blocks of a type, the same in libgguf."""
 
@@ -276,6 +327,13 @@ ALL = [
     Work("GPTQ 4 bits, groups of 128", "as published, torch", gptq(128), 2, has_floor=False),
     Work("LLM.int8() product, 512 tokens", "bitsandbytes", int8_product, 1, has_floor=False,
          needs=BNB),
+    Work("MXFP4 quantize, packed", "torchao", microscaling("MXFP4", torch.float4_e2m1fn_x2), 3,
+         needs=AO),
+    Work("MXFP4 dequantize to float32", "torchao", mxfp4_dequantize, 3, needs=AO),
+    Work("MXFP8 quantize", "torchao", microscaling("MXFP8", torch.float8_e4m3fn), 3, needs=AO),
+    Work("MXFP6 quantize", "torchao", microscaling("MXFP6", "fp6_e2m3"), 3, needs=AO),
+    Work("NVFP4 quantize, packed", "torchao", nvfp4_quantize, 3, needs=AO),
+    Work("NVFP4 dequantize to float32", "torchao", nvfp4_dequantize, 3, needs=AO),
     Work("encode Q4_0", "libgguf", llama_cpp_encode("Q4_0"), 0.2, needs=LIBGGUF),
     Work("encode Q4_K", "libgguf", llama_cpp_encode("Q4_K"), 1, has_floor=False, needs=LIBGGUF),
     Work("encode Q6_K", "libgguf", llama_cpp_encode("Q6_K"), 1, has_floor=False, needs=LIBGGUF),
