@@ -67,7 +67,7 @@ def one_of(name, value, allowed):
 def text(name, value):
     """Return `value` if it is a string."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, got {shown(value)}")
+        raise TypeError(f"{name} must be a string, got {type(value).__name__}: {shown(value)}")
     return value
 
 

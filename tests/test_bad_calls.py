@@ -80,7 +80,11 @@ NOT_AN_AXIS = {k: v for k, v in NOT_A_COUNT.items() if not k.startswith("-1")} |
 NOT_POSITIVE = NOT_A_NUMBER | TOO_LARGE | {"None": None}
 NOT_QUANTIZED = STRANGE | {"an array": W, "None": None, "4": 4, "text": "x", "codes": W.astype(int)}
 
-CALLED = {"w": {"x"}, "name": {"method"}, "number": {"whole bits"}}  # by another name, as clear
+CALLED = {
+    "w": {"x"},
+    "name": {"method", "model", "folder"},
+    "number": {"whole bits"},
+}  # by another name, as clear
 
 Row = namedtuple("Row", "function good bad")
 FP16, FP32 = formats.FP16, formats.FP32
@@ -282,3 +286,61 @@ def test_every_public_function_of_the_core_is_in_the_table():
 
 def test_there_are_at_least_1000_bad_calls():
     assert sum(len(bad) for row in TABLE for bad in row.bad.values()) >= 1000
+
+
+# The model: what costs nothing to ask. Settings of methods are those of the core, checked above.
+
+NOT_A_PATH = STRANGE | {"None": None, "4": 4, "empty": "", "a null": "a\0b", "long": "x" * 5000,
+                        "a list": ["a"], "nobody's": "~nobody-at-all/x"}  # fmt: skip
+NOT_A_MODEL = STRANGE | {"a name": "tiny-lm", "None": None, "4": 4}
+NOT_TOKENS = NOT_A_COUNT | TOO_LARGE | {"0": 0}
+LM = {  # (function, argument): (the good call, what is bad for the argument)
+    ("load", "name"): ({}, NOT_A_PATH | {"unknown": "tiny_lm"}),
+    ("load", "quantization"): ({}, given(NOT_A_CHOICE)),
+    ("load", "device"): ({}, given(NOT_A_CHOICE) | {"a core": "cpu:7", "tpu": "tpu"}),
+    ("load", "double_quant"): ({"quantization": "nf4"}, NOT_A_FLAG),
+    ("load", "as_stored"): ({}, NOT_A_FLAG),
+    ("export_gguf", "path"): ({}, NOT_A_PATH),
+    ("export_gguf", "type"): ({"path": "no.gguf"}, NOT_A_CHOICE),
+    ("export_gguf", "importance"): (
+        {"path": "no.gguf"},
+        given(NOT_A_MODEL) | {"another layer": {"a": [1.0]}, "text": "x", "a list": [1.0]},
+    ),
+    ("run_gguf", "path"): ({}, NOT_A_PATH),
+    ("run_gguf", "threads"): ({"path": __file__}, NOT_TOKENS | {"None": None}),
+    ("run_gguf", "cache"): ({"path": __file__}, NOT_A_CHOICE),
+    ("keep_as_stored", "network"): ({}, NOT_A_MODEL),
+    ("perplexity", "text"): ({}, NOT_A_TEXT | {"empty": "", "one token": "a"}),
+    ("perplexity", "window"): ({"text": "a text"}, NOT_TOKENS | {"1": 1, "257": 257}),
+    ("perplexity", "stride"): ({"text": "a text", "window": 64}, NOT_TOKENS | {"64": 64}),
+    ("bits_per_byte", "text"): ({}, NOT_A_TEXT),
+    ("divergence", "reference"): ({"text": "a text"}, NOT_A_MODEL),
+    ("divergence", "stride"): ({"reference": None, "text": "a text"}, NOT_TOKENS),
+    ("generate_text", "prompt"): ({}, NOT_A_TEXT),
+    ("generate_text", "max_new_tokens"): ({"prompt": "Once"}, NOT_TOKENS | {"None": None}),
+    ("tokens_per_second", "prompt"): ({}, NOT_A_TEXT),
+    ("tokens_per_second", "new_tokens"): ({}, NOT_TOKENS | {"None": None}),
+    ("tokens_per_second", "texts"): ({}, NOT_TOKENS | {"None": None}),
+    ("save", "folder"): ({}, NOT_A_PATH),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model():
+    pytest.importorskip("transformers")
+    from quantlab import lm
+
+    return lm.load("tiny-lm", "fp32", device="cpu")
+
+
+@pytest.mark.parametrize(("function", "argument"), LM)
+def test_a_bad_argument_of_the_model_is_refused_by_name(model, function, argument):
+    from quantlab import lm
+
+    good, bad = LM[function, argument]
+    good = {key: model if key == "reference" else value for key, value in good.items()}
+    if function == "export_gguf":
+        good["model"] = model
+    call = getattr(lm, function, None) or getattr(model, function)
+    found = {what: verdict(call, good | {argument: value}, argument) for what, value in bad.items()}
+    assert {what: wrong for what, wrong in found.items() if wrong} == {}

@@ -3,11 +3,12 @@
 import http.client
 import json
 import secrets
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from .._checks import one_of, whole
+from .._checks import text as checked_text
 from . import measure
+from .files import path_of
 from .gguf_file import need
 
 #: The most tokens at a time; a file may allow more, for which the memory is not there.
@@ -31,10 +32,10 @@ def run_gguf(path, threads=1, cache="F16"):
     Raises FileNotFoundError without the file, ValueError for one that llama.cpp can't load, and
     ImportError without xllamacpp.
     """
-    path = Path(path).expanduser().absolute()
+    path = path_of("path", path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    whole("threads", threads, 1)
+    threads = whole("threads", threads, 1, most=1024)
     pair = (cache, cache) if isinstance(cache, str) else tuple(cache)
     if len(pair) != 2:
         raise ValueError(f"cache must be a type or a pair, of keys and values; got {cache!r}")
@@ -95,9 +96,7 @@ class Running:
 
     def tokens(self, text):
         """Return the tokens of a text as llama.cpp reads it: a list, after the beginning token."""
-        if not isinstance(text, str):
-            raise TypeError(f"a text must be a string, got {type(text).__name__}")
-        asked = {"content": text, "add_special": True, "parse_special": False}
+        asked = {"content": checked_text("text", text), "add_special": True, "parse_special": False}
         return self._ask("POST", "/tokenize", asked)["tokens"]
 
     def generate_text(self, prompt, max_new_tokens=60):
@@ -110,7 +109,7 @@ class Running:
 
     def tokens_per_second(self, prompt="Once upon a time", new_tokens=64):
         """Return new tokens per second of greedy generation, by llama.cpp's clock, warmed up."""
-        ids = self.tokens(prompt)
+        ids, new_tokens = self.tokens(prompt), whole("new_tokens", new_tokens, 1)
         self._complete(ids, min(8, new_tokens), ignore_eos=True)
         timings = self._complete(ids, new_tokens, ignore_eos=True)["timings"]
         return timings["predicted_per_second"]
@@ -141,9 +140,9 @@ class Running:
         if len(tokens) < 2:
             raise ValueError(f"the text has {len(tokens)} tokens; perplexity needs at least 2")
         window = min(self.longest, 1024) if window is None else window
-        whole("window", window, 2, self.longest)
+        window = whole("window", window, 2, self.longest)
         stride = max(1, window // 2) if stride is None else stride
-        whole("stride", stride, 1, window - 1)
+        stride = whole("stride", stride, 1, window - 1)
         nats, count = 0.0, 0
         for [ids], scored in measure.windows(tokens, window, stride, begin, at_once=1):
             for end in range(len(ids) - scored, len(ids)):
