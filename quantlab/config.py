@@ -72,7 +72,7 @@ ONLY_WITH = {
     "num_experts": "experts", "num_local_experts": "experts", "n_routed_experts": "experts",
     "moe_intermediate_size": "experts", "n_shared_experts": "experts",
     "shared_expert_intermediate_size": "hybrid", "linear_num_value_heads": "hybrid",
-    "kv_lora_rank": "latent", "q_lora_rank": "latent", "text_config": "", "vision_config": "",
+    "kv_lora_rank": "latent", "q_lora_rank": "latent", "lm_head_bias": "", "vision_config": "",
     "audio_config": "", "is_encoder_decoder": "", "index_topk": "", "num_kv_shared_layers": "",
     "hidden_size_per_layer_input": "", "attention_k_eq_v": "", "enable_moe_block": "",
     "use_double_wide_mlp": "", "state_size": "", "mamba_d_state": "", "cross_attention_layers": "",
@@ -91,6 +91,11 @@ class Config:
         fields = read(given)
         if not isinstance(fields, dict):
             raise TypeError(f"a config must be a dict of fields, got {type(fields).__name__}")
+        if "text_config" in fields:
+            raise ValueError(
+                "text_config: this model reads more than text; pass that part alone, as a dict or "
+                "a file of its own. What the other parts take is not counted here"
+            )
         self.fields = fields
         self.family = FAMILIES[one_of("model_type", fields.get("model_type", ""), FAMILIES)]
         for name, needed in ONLY_WITH.items():
@@ -109,8 +114,9 @@ class Config:
         return whole(name, value, low)
 
     def flag(self, name, otherwise=False):
-        """Return a field as True or False."""
-        value = self.fields.get(name, otherwise)
+        """Return a field as True or False; `otherwise` where it is missing or null."""
+        value = self.fields.get(name)
+        value = otherwise if value is None else value
         if not isinstance(value, bool):
             raise TypeError(f"{name} must be true or false, got {value!r}")
         return value

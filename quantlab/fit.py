@@ -7,6 +7,7 @@ it and all that was kept of the text before are read once.
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
@@ -294,7 +295,7 @@ def plan(config, device=24e9, context=32_768, batch=1, *, cache="bf16", engine="
         weight_bytes=sizes,
         cache_bytes=stored,
         cache_bytes_per_token=further - cache_bytes(config, context, 1, cache, engine),
-        activation_bytes=_activation_bytes(config, context, batch),
+        activation_bytes=_activation_bytes(config, all_tensors, context, batch),
         read_bytes=reads,
         notes=tuple(_notes(config, context)),
     )
@@ -313,16 +314,21 @@ def _share(tensor, config, batch):
     return 1
 
 
-def _activation_bytes(config, context, batch):
-    """Return the least that is in use while prompts are read: a layer's widest part, and logits.
+def _activation_bytes(config, all_tensors, context, batch):
+    """Return the least that is in use while prompts are read, with attention in one kernel.
 
-    `PROMPT` tokens at a time in 16 bits, and the logits of each text's last token in FP32.
+    `PROMPT` tokens at a time in 16 bits: what stands between two layers, the same after its norm,
+    and the outputs of all linear layers in the attention or in the feed-forward part of a layer,
+    whichever is wider. And in FP32 the logits of each text's last token.
     """
-    widest = max(
-        tensor.matrix[1] for tensor in tensors(config) if tensor.part in ("linear", "experts")
-    )
+    wide = Counter()
+    for tensor in all_tensors:
+        if tensor.part in ("linear", "experts"):
+            copies = config.experts[1] if tensor.part == "experts" else 1
+            wide[tuple(tensor.name.split(".")[2:4])] += copies * tensor.matrix[1]
     tokens = batch * min(context, PROMPT)
-    return tokens * 2 * (2 * config.width + widest) + 4 * batch * config.number("vocab_size")
+    width = 2 * config.width + max(wide.values())
+    return 2 * tokens * width + 4 * batch * config.number("vocab_size")
 
 
 def _notes(config, context):

@@ -151,7 +151,7 @@ class _Plan:
 
     def __init__(self, w, hessian, bits, group_size, damping, act_order, symmetric, static_groups):
         self.w = np.array(working_copy(matrix("w", w)))
-        hessian, self.unit = _checked_hessian(hessian, len(self.w)), 1.0
+        hessian, self.unit = checked_hessian(hessian, len(self.w)), 1.0
         power = int(np.frexp(max(hessian.max(), -hessian.min()))[1])
         if abs(power) > 60:  # float32 may not hold it, or its squares. Codes depend on no unit
             self.unit = 2.0 ** (power // 2)  # a power of two, so that no bit changes
@@ -170,7 +170,7 @@ class _Plan:
             self.order = np.argsort(-np.diag(hessian), kind="stable")
             self.w, hessian = self.w[self.order], hessian[np.ix_(self.order, self.order)]
             self.group = self.group[self.order] if static_groups else self.group
-        self.factor = _inverse_factor(hessian, damping)
+        self.factor = inverse_factor(hessian, damping)
 
     def grid(self, i):
         """The grid of row `i`: taken when its group's first row comes up, unless it is static."""
@@ -183,7 +183,8 @@ class _Plan:
         return self.make_grid(rows.min(0, keepdims=True), rows.max(0, keepdims=True), self.bits)
 
 
-def _checked_hessian(hessian, rows):
+def checked_hessian(hessian, rows):
+    """Return a Hessian if it is symmetric and has as many rows as the weight."""
     hessian = matrix("hessian", hessian)
     if hessian.shape != (rows, rows):
         raise ValueError(f"hessian must have shape ({rows}, {rows}), got {hessian.shape}")
@@ -192,8 +193,11 @@ def _checked_hessian(hessian, rows):
     return hessian
 
 
-def _inverse_factor(hessian, damping):
-    """Return the upper Cholesky factor U of the inverse of the damped Hessian: U^T U = H^-1."""
+def inverse_factor(hessian, damping):
+    """Return the upper Cholesky factor U of the inverse of the damped Hessian: U^T U = H^-1.
+
+    hessian: (in, in), symmetric; it is overwritten. Raises ValueError where there is no inverse.
+    """
     dead = np.diag(hessian) == 0  # always 0 in calibration: bound to no other input
     mean = 0 if dead.all() else np.diag(hessian)[~dead].mean()
     damp = positive("damping", damping, or_zero=True) * mean

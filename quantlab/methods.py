@@ -15,6 +15,7 @@ from .affine import quantize_absmax, quantize_zero_point
 from .codebooks import FP4, NF4, Blockwise, quantize_blockwise
 from .gptq import quantize_gptq
 from .scaled import quantize as quantize_scaled
+from .scaled import quantize_gptq as quantize_scaled_gptq
 
 #: What a method may need beside the weight.
 NOTHING, CALIBRATION, ACTIVATIONS = "nothing", "calibration inputs", "activations at run time"
@@ -109,9 +110,18 @@ def _scaled(format, w, _, *, rule=None):
     return quantize_scaled(w, format, axis=0, rule=rule)
 
 
+def _scaled_gptq(format, w, hessian, *, rule=None, damping=0.01):
+    return quantize_scaled_gptq(w, hessian, format, rule, damping)
+
+
 def _scaled_row(format, bits):
-    function = partial(_scaled, format)
-    return Method(format.lower(), format, NOTHING, function, bits, "13")
+    return Method(format.lower(), format, NOTHING, partial(_scaled, format), bits, "13")
+
+
+def _scaled_gptq_row(format, bits):
+    function = partial(_scaled_gptq, format)
+    label = f"GPTQ, {format}"
+    return Method(f"gptq_{format.lower()}", label, CALIBRATION, function, bits, "13")
 
 
 #: Every method of the course, by name.
@@ -129,6 +139,8 @@ METHODS = {
         _scaled_row("MXFP4", 4),
         _scaled_row("NVFP4", 4),
         _scaled_row("FP8_BLOCK128", 8),
+        _scaled_gptq_row("MXFP4", 4),
+        _scaled_gptq_row("NVFP4", 4),
     )
 }
 #: Other names: round to nearest is what absmax alone does.

@@ -123,7 +123,7 @@ def test_the_factor_is_that_of_the_inverse_however_it_is_cut(rows):
     h = ql.hessian(x)
     damped = h + 0.01 * np.diag(h).mean() * np.eye(rows)
     expected = np.linalg.cholesky(np.linalg.inv(damped)).T
-    factor = ql.gptq._inverse_factor(h.copy(), 0.01)
+    factor = ql.gptq.inverse_factor(h.copy(), 0.01)
     assert np.allclose(factor, expected, rtol=1e-9, atol=1e-12)
     assert not np.tril(factor, -1).any()
 

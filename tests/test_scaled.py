@@ -276,3 +276,40 @@ def test_sums_of_fp4_products_within_a_block_are_exact():
 def test_scales_in_float32_are_not_rounded():
     q = ql.scaled.quantize(normal(), ScaledFormat("row", FP4_E2M1, None, FP32, "amax"))
     assert np.array_equal(q.scales[:, 0], np.abs(normal()).max(axis=1) / np.float32(6))
+
+
+# ---------------------------------------------------------------------------------- GPTQ
+
+
+def layer(rows=128, columns=24, seed=0):
+    """Weights, and inputs of which many move together."""
+    rng = np.random.default_rng(seed)
+    causes = rng.standard_normal((400, rows // 8)) @ rng.standard_normal((rows // 8, rows))
+    return normal(rows, columns, seed), causes + 0.3 * rng.standard_normal((400, rows))
+
+
+@pytest.mark.parametrize("name", ["MXFP4", "MXFP6", "NVFP4"])
+def test_gptq_keeps_the_scales_and_brings_the_outputs_closer(name):
+    w, x = layer()
+    plain, careful = ql.scaled.quantize(w, name, 0), ql.scaled.quantize_gptq(w, ql.hessian(x), name)
+    assert np.array_equal(plain.scale_codes, careful.scale_codes)
+    errors = [ql.errors.relative(x @ q.dequantize(), x @ w) for q in (plain, careful)]
+    assert errors[1] < 0.6 * errors[0]
+
+
+@pytest.mark.parametrize("name", ["MXFP4", "NVFP4"])
+def test_gptq_with_independent_inputs_rounds_to_nearest(name):
+    w, _ = layer()
+    plain = ql.scaled.quantize(w, name, 0)
+    careful = ql.scaled.quantize_gptq(w, np.eye(len(w)), name)
+    apart = plain.codes != careful.codes  # -0.1 is coded -0 or, beside a rounding, +0
+    assert np.array_equal(plain.dequantize()[apart], careful.dequantize()[apart])
+
+
+def test_gptq_on_floats_is_the_same_in_blocks_of_rows(monkeypatch):
+    w, x = layer()
+    found = []
+    for block in (10**6, 8):
+        monkeypatch.setattr("quantlab._fast.gptq.BLOCK", block)
+        found.append(ql.scaled.quantize_gptq(w.astype(float), ql.hessian(x), "MXFP4").codes)
+    assert np.array_equal(*found)

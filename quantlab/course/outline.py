@@ -34,6 +34,10 @@ _PLAN = {
         "A file that runs",
         "Can you write, byte by byte, the file from which a laptop runs your model?",
     ),
+    "13_floats_with_a_shared_scale": (
+        "Floats with a shared scale",
+        "What does a block of 4-bit floats lose to the scale that it shares?",
+    ),
 }
 
 

@@ -114,7 +114,9 @@ def read(data):
     listed = [_listed(reader) for _ in range(tensors)]
     alignment = metadata.get("general.alignment", ALIGNMENT)
     start = -(-reader.at // alignment) * alignment
-    return Contents(metadata, tuple(Tensor(*one[:3], start + one[3], one[4]) for one in listed), first)
+    return Contents(
+        metadata, tuple(Tensor(*one[:3], start + one[3], one[4]) for one in listed), first
+    )
 
 
 def _listed(reader):
@@ -154,6 +156,9 @@ def block_fields(blocks, type, start=0):
     data, fields, at = np.asarray(blocks, np.uint8).tobytes(), [], 0
     for _ in range(len(data) // gguf.TYPES[type].bytes):
         for length, name, words in PARTS[type]:
-            fields.append(Field(start + at, data[at : at + length], name, words))
+            part = data[at : at + length]
+            if words.startswith("FP16"):
+                words = f"{words}: {np.frombuffer(part, '<f2').item():.4g}"
+            fields.append(Field(start + at, part, name, words.replace("-", "−")))
             at += length
     return tuple(fields)

@@ -61,6 +61,10 @@ class Speed:
         """The fastest run: what else a machine does can only slow a run down."""
         return max(self.runs)
 
+    def wins(self, other):
+        """Return in how many rounds this one was faster than another of as many runs."""
+        return sum(mine > theirs for mine, theirs in zip(self.runs, other.runs, strict=True))
+
     def __str__(self):
         inner = f"{min(self.runs):,.0f} to {self.best:,.0f}, median {median(self.runs):,.0f}"
         return f"best {self.best:,.0f} tokens per second ({inner})"
@@ -69,11 +73,12 @@ class Speed:
 def speeds(models, rounds=9, new_tokens=64):
     """Return the `Speed` of each of some open models, by name.
 
-    One run of each, then the next run of each: what slows the machine down for a while meets all.
+    In each round every model runs once, in another order: what slows the machine down for a while
+    meets all of them, and none of them always.
     """
     whole("rounds", rounds, 1)
-    turns = [
-        [model.tokens_per_second(new_tokens=new_tokens) for model in models.values()]
-        for _ in range(rounds)
-    ]
-    return {name: Speed(runs) for name, runs in zip(models, zip(*turns, strict=True), strict=True)}
+    order, runs = np.random.default_rng(0), {name: [] for name in models}
+    for _ in range(rounds):
+        for name in order.permutation(list(models)).tolist():
+            runs[name].append(models[name].tokens_per_second(new_tokens=new_tokens))
+    return {name: Speed(tuple(found)) for name, found in runs.items()}

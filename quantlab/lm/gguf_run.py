@@ -13,6 +13,8 @@ from .gguf_file import need
 
 #: The most tokens at a time; a file may allow more, for which the memory is not there.
 LONGEST = 4096
+#: Types of a cache: two of whole numbers and blocks, two of floats.
+CACHES = ("F16", "F32", "Q8_0", "Q4_0")
 
 
 def run_gguf(path, threads=1, cache="F16"):
@@ -20,7 +22,8 @@ def run_gguf(path, threads=1, cache="F16"):
 
     path: of a file. threads: that compute. They wait for each other without pause: a second one
     helps if it has a core to itself, and slows everything down, up to hundreds of times, if not.
-    cache: "F16" or "F32", the type of the keys and values that are kept for the next token.
+    cache: one of `CACHES`, the type of the keys and values that are kept for the next token, or a
+    pair of them: keys, values. In few bits they are turned by a Hadamard matrix first.
 
     ``with lm.run_gguf(path) as model: print(model.generate_text("Once upon a time"))``
 
@@ -33,9 +36,13 @@ def run_gguf(path, threads=1, cache="F16"):
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     threads = whole("threads", threads, 1, most=1024)
-    one_of("cache", cache, ("F16", "F32"))
+    pair = (cache, cache) if isinstance(cache, str) else tuple(cache)
+    if len(pair) != 2:
+        raise ValueError(f"cache must be a type or a pair, of keys and values; got {cache!r}")
+    for one in pair:
+        one_of("cache", one, CACHES)
     need("xllamacpp", "running a GGUF file")
-    return Running(path, threads, cache)
+    return Running(path, threads, pair)
 
 
 class Running:
@@ -56,8 +63,10 @@ class Running:
         settings.n_parallel = 1
         settings.n_ctx = LONGEST
         settings.fit_params = False
-        if cache == "F32":
-            settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        settings.cache_type_k, settings.cache_type_v = (
+            getattr(xllamacpp.ggml_type, f"GGML_TYPE_{one}") for one in cache
+        )
+        if "F32" in cache:
             # Its fused kernel for attention rounds to 16 bits whatever the cache has.
             settings.flash_attn_type = (
                 xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED

@@ -148,7 +148,7 @@ def survey(model):
             bits += _mean_bits(result)
         online = of(weight.module)
         if online is not None and online.bits is not None:
-            words += f", activations {online.bits} bits"
+            words += f", activations {online.width}"
         found.append(Held(weight.name, weight.count, words, bits))
     return found
 

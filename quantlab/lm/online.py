@@ -5,7 +5,8 @@ import dataclasses
 import functools
 from dataclasses import dataclass
 
-from .._checks import whole
+from .. import scaled
+from .._checks import one_of, whole
 from ..transforms import block_size, hadamard
 
 #: A Hadamard matrix of 2^k rows is applied in factors of at most so many.
@@ -18,11 +19,17 @@ class Online:
 
     mixed: None, or a size that the inputs are seen in: as (mixed, in / mixed), of which
     ``hadamard(mixed)`` turns the first. The number of inputs turns them all, the number of heads
-    mixes the heads. bits: None, or the width that each token is rounded to, symmetrically.
+    mixes the heads. bits: None, or the width that each token is rounded to, symmetrically, or the
+    name of a format in `ql.scaled.FORMATS`.
     """
 
     mixed: int | None = None
-    bits: int | None = None
+    bits: int | str | None = None
+
+    @property
+    def width(self):
+        """The width or the format in words."""
+        return self.bits if isinstance(self.bits, str) else f"{self.bits} bits"
 
     def __call__(self, layer, args):
         """Return the layer's arguments with its inputs turned and rounded."""
@@ -69,10 +76,14 @@ def turned(x, mixed):
 def rounded(x, bits):
     """Return each token of a tensor (..., in) rounded as ``quantize_absmax(x, bits, axis=1)`` does.
 
+    bits: or the name of a format in `ql.scaled.FORMATS`, for blocks along each token; its scale of
+    the tensor, if it has one, is taken from the whole of x.
     Source: Dettmers et al. 2022, LLM.int8(), section 3.1: one scale for each row.
     """
     import torch
 
+    if isinstance(bits, str):
+        return torch.from_numpy(scaled.quantize(x, bits).dequantize()).to(x)
     y = x.to(torch.promote_types(x.dtype, torch.float32))
     high = 2 ** (bits - 1) - 1
     peak = y.abs().amax(-1, keepdim=True).clamp(min=1e-30)  # a token of zeros stays one
@@ -83,7 +94,8 @@ def rounded(x, bits):
 def quantize_activations(model, bits):
     """Return a new model whose linear layers round what they read; its weights stay as they are.
 
-    bits: 2 to 8, each token with a scale of its own, symmetric. `lm.quantize` does both.
+    bits: 2 to 8, each token with a scale of its own, symmetric; or a format of `ql.scaled` by name,
+    with blocks along each token. `lm.quantize` does both.
     Raises ValueError for experts, whose inner inputs pass no layer's door, and for a model whose
     activations are rounded already.
     Source: Dettmers et al. 2022, LLM.int8(), section 3.1.
@@ -96,7 +108,11 @@ def quantize_activations(model, bits):
 
 def check_activations(model, bits):
     """Raise ValueError for a width that is not served and a model whose inputs can't be rounded."""
-    whole("activation_bits", bits, 2, 8)
+    if isinstance(bits, str):
+        along = [name for name, form in scaled.FORMATS.items() if not isinstance(form.block, tuple)]
+        one_of("activation_bits", bits, along)
+    else:
+        whole("activation_bits", bits, 2, 8)
     for matrix in model.matrices():
         if matrix.expert is not None:
             raise ValueError(
@@ -106,7 +122,7 @@ def check_activations(model, bits):
         known = of(matrix.module)
         if known is not None and known.bits is not None:
             raise ValueError(
-                f"the inputs of {matrix.name} are rounded to {known.bits} bits already, got "
+                f"the inputs of {matrix.name} are rounded to {known.width} already, got "
                 f"activation_bits={bits}: start from the model before that"
             )
 
@@ -125,8 +141,8 @@ def check_ordinary(model, what):
             continue
         if online.bits is not None:
             raise ValueError(
-                f"{what} would keep weights alone, and {name} rounds its inputs to {online.bits} "
-                "bits while it computes: save the model without activation_bits"
+                f"{what} would keep weights alone, and {name} rounds its inputs to {online.width} "
+                "while it computes: save the model without activation_bits"
             )
         raise ValueError(
             f"{what} would keep weights alone, and the inputs of {name} are turned while it "

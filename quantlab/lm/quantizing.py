@@ -27,8 +27,8 @@ def quantize(
     the course's own data/texts/calibration.txt). progress: None for a bar on a terminal and nothing
     elsewhere; or a function called with (layers done, layers in all, name of the layer) after each
     layer. activation_bits: None, or 2 to 8: what linear layers read is rounded to that width while
-    the model computes, each token by a scale of its own. That comes last: calibration sees inputs
-    that are not rounded.
+    the model computes, each token by a scale of its own; or a format of `ql.scaled` by name, as
+    "NVFP4". That comes last: calibration sees inputs that are not rounded.
     Linear layers of any class, GPT-2's Conv1D and each expert of a mixture are quantized, each with
     scales of its own. Embeddings, norms and the output head keep their 16 bits; what of the body
     does is in `Model.left_out()`, and a warning names it if it is more than a tenth. The new model

@@ -274,7 +274,7 @@ def _copy(model, what):
     rounding = [name for name, layer in model.linears() if of(layer) and of(layer).bits]
     if rounding:
         raise ValueError(
-            f"{what} keeps what a model computes, but {rounding[0]} rounds its inputs, and to other "
+            f"{what} keeps what a model computes, but {rounding[0]} rounds its inputs, to other "
             "values in other units: change first, then quantize"
         )
     return dataclasses.replace(model, network=copy.deepcopy(model.network), stored={}, method="")
@@ -285,12 +285,14 @@ def _unlike_llama(network):
     import torch
 
     base = network.base_model
-    for name, module in base.named_modules():
+    modules = dict(base.named_modules())
+    for name in modules:
         last = name.rpartition(".")[2]
         if last == "experts":
             return f"sends tokens to experts ({name})"
         if last in FUSED:
             return f"fuses several matrices into one ({name})"
+    for name, module in modules.items():
         if isinstance(module, torch.nn.LayerNorm):
             return f"has norms that subtract the mean, which a rotation changes ({name})"
     top = {"embed_tokens", "layers", "norm"} - {*dict(base.named_children())}

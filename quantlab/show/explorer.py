@@ -33,7 +33,7 @@ class Hands(anywidget.AnyWidget):
     """
 
     moved = traitlets.Dict().tag(sync=True)
-    _esm, _css = script("keys.js", "explorer.js"), script("explorer.css")
+    _esm, _css = script("keys.js", "explorer.js"), script("restart.css", "explorer.css")
 
 
 class Explorer:

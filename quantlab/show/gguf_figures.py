@@ -3,9 +3,8 @@
 import ipywidgets as widgets
 import numpy as np
 
-from quantlab import lm
 from quantlab.experiments.gguf_bytes import PARTS, block_fields
-from quantlab.experiments.super_block import BLOCK, PLACE, SIZE, explore, scale_words
+from quantlab.experiments.super_block import PLACE, SIZE, explore, scale_words
 from quantlab.gguf import TYPES
 from quantlab.show import hexes, html, matrix
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, piled, ticks
@@ -35,7 +34,9 @@ def rooms(contents, size):
         room[key] = room.get(key, 0) + end - tensor.start
     longest = max(room.values())
     bars = [
-        Drawing(720, 18, (Box(0, 0, max(720 * n / longest, 1), 18, "line"),), f"{part}: {n:,} bytes")
+        Drawing(
+            720, 18, (Box(0, 0, max(720 * n / longest, 1), 18, "line"),), f"{part}: {n:,} bytes"
+        )
         for part, n in room.items()
     ]
     share = longest / size
@@ -73,20 +74,17 @@ def mix_table(tensors):
     return matrix.table(rows, ("matrix", "in words", *(f"layer {i}" for i in range(layers))))
 
 
-def chances_table(prompt, model, opened, top=5):
-    """Return the likeliest next tokens as a table: PyTorch's chances, and those of open files."""
-    import torch
+def chances_table(prompt, tokenizer, chances, opened, top=5):
+    """Return the likeliest next tokens of a prompt as a table: their chances, those of open files.
 
-    ids = lm.measure.prompts(model, [prompt])
-    with torch.inference_mode():
-        chances = model.network(input_ids=ids).logits[0, -1].softmax(-1)
-    best = chances.topk(top).indices.tolist()
-    columns = []
+    chances: of all tokens, in PyTorch. opened: what `lm.run_gguf` opened, by its name.
+    """
+    best, columns = np.argsort(-chances)[:top].tolist(), []
     for running in opened.values():
         told = running.log_probabilities(prompt, top=len(chances))
         columns.append({index: np.exp(log) for index, _, log in told})
     rows = [
-        [f"“{model.tokenizer.decode([i])}”", f"{chances[i].item():.2%}"]
+        [f"“{tokenizer.decode([i])}”", f"{chances[i]:.2%}"]
         + [f"{column[i]:.2%}" for column in columns]
         for i in best
     ]
@@ -196,7 +194,7 @@ FLOOR = TOP + 8 * BAND
 HEIGHT = FLOOR + 52
 LARGEST = 12.0  # how far the outlier goes
 SIZES = Scale(-4, 12.4, LEFT, RIGHT)  # typical sizes
-MOST = 64  # levels that are drawn one by one
+CLOSE = 3  # pixels between levels: closer ones become a band
 
 
 def draw(found, handle="drag me"):
@@ -220,8 +218,10 @@ def _levels(found):
             yield Line(((LEFT, top - 1), (RIGHT, top - 1)), "grid", width=1)
         for first in range(32 * block, 32 * block + 32, size):
             y, tall = top + PITCH * (first % 32), PITCH * size
-            places = sorted({SIZES(v) for v in found.levels[:, first] if SIZES.low <= v <= SIZES.high})
-            if len(places) > 1 and (places[-1] - places[0]) / (len(places) - 1) < 3:
+            places = sorted(
+                {SIZES(v) for v in found.levels[:, first] if SIZES.low <= v <= SIZES.high}
+            )
+            if len(places) > 1 and (places[-1] - places[0]) / (len(places) - 1) < CLOSE:
                 wide = places[-1] - places[0]
                 yield Box(places[0], y, wide, tall, "quiet", shade=0.3)
             else:

@@ -14,16 +14,17 @@ def view(fields, across=8):
     """Return fields of a file as bytes and a table of their names, for the end of a cell.
 
     fields: `experiments.gguf_bytes.Field`s; where the next one starts further on, the lines are
-    parted. across: bytes in a line. The bytes of a field, and its row of the table, are marked while
+    parted. across: bytes in a line. The bytes of a field and its row of the table are marked while
     the pointer is on one of them, or the keyboard's focus. Without style sheets, as on GitHub, the
     bytes and the table stand there all the same.
     """
-    rows = [
-        (field.name, field.value, f"{field.start:,}")
-        for field in fields
-    ]
+    rows = [(field.name, _cropped(field.value), f"{field.start:,}") for field in fields]
     header = ("from byte", "what it is", "what it says")
     return HTML(render(fields, range(len(fields)), rows, header, across))
+
+
+def _cropped(text):
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def render(fields, groups, rows, header, across=16):
@@ -35,8 +36,7 @@ def render(fields, groups, rows, header, across=16):
     place = "".join(f"<th scope='col'>{escape(word)}</th>" for word in header)
     body = "".join(_row(number, row) for number, row in enumerate(rows))
     table = f"<table><thead><tr>{place}</tr></thead><tbody>{body}</tbody></table>"
-    names = [rows[group] for group in groups]
-    lines = "".join(_lines(fields, list(groups), names, across))
+    lines = "".join(_lines(fields, groups, across))
     return (
         f'<div class="ql-hex"><style>{_css(len(rows))}</style>'
         f'<div class="ql-dump" role="group" aria-label="bytes in hexadecimal">{lines}</div>'
@@ -46,16 +46,15 @@ def render(fields, groups, rows, header, across=16):
 
 def _row(number, row):
     name, value, *place = row
-    value = value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
     cells = "".join(f"<td>{escape(text)}</td>" for text in (name, value))
     first = f"<td>{escape(place[0])}</td>" if place else ""
     return f'<tr data-f="{number}">{first}{cells}</tr>'
 
 
-def _lines(fields, groups, names, across):
+def _lines(fields, groups, across):
     """Yield lines of bytes, each after the place of its first one."""
     line, room, end, odd = [], across, None, False
-    for field, group, (name, value, *_) in zip(fields, groups, names, strict=True):
+    for field, group in zip(fields, groups, strict=True):
         if end is not None and field.start != end:
             yield _line(line)
             yield '<div class="ql-gap">⋯</div>'
@@ -63,10 +62,9 @@ def _lines(fields, groups, names, across):
         at, data, first, odd = field.start, field.bytes, True, not odd
         while data:
             if not line:
-                line = [f'<span class="ql-at">{at:06x}</span>']
+                line = [f'<span class="ql-at">{at:>7,}</span>']
             part = data[:room]
-            said = f"{name}: {value}" if value else name
-            line.append(_bytes(part, group, said, first, odd))
+            line.append(_bytes(part, group, f"{field.name}: {field.value}", first, odd))
             at, data, room, first = at + len(part), data[room:], room - len(part), False
             if not room:
                 yield _line(line)
@@ -94,8 +92,8 @@ def _css(groups):
         f'.ql-hex:has([data-f="{n}"]:is(:hover,:focus)) [data-f="{n}"]' for n in range(groups)
     )
     return (
-        f".ql-hex{{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;color:{html.INK};"
-        "font-size:14px}"
+        ".ql-hex{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;font-size:14px;"
+        f"color:{html.INK}}}"
         f".ql-dump{{font:14px/22px {MONO};white-space:pre;overflow-x:auto}}"
         f".ql-hex .ql-at,.ql-hex .ql-gap{{color:{html.QUIET}}}"
         f".ql-hex .ql-odd{{background:{html.PALE}}}"
@@ -103,5 +101,5 @@ def _css(groups):
         f".ql-hex :is(td,th){{text-align:left;padding:1px 8px;border-bottom:1px solid {html.GRID};"
         "font-size:14px}"
         f".ql-hex [data-f]:focus{{outline:2px solid {html.INK}}}"
-        f"{marked}{{background:#E69F00;color:#222}}"
+        f"{marked}{{background:{html.INK};color:{html.GROUND}}}"
     )

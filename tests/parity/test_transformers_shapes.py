@@ -1,7 +1,11 @@
 """Tensors and caches that transformers makes from a config, beside those that are counted."""
 
+import weakref
+
 import torch
 from pytest import mark
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
 from quantlab import config, fit, shapes
 
@@ -131,3 +135,51 @@ def test_what_transformers_saves_as_its_config_is_counted_too(tmp_path):
         described, model = made(model_type, SHAPE | more, "meta")
         described.save_pretrained(tmp_path)
         assert counted(tmp_path) == stored(model), model_type
+
+
+class Peak(TorchDispatchMode):
+    """Counts the bytes of all tensors that are made while it is on, and the most at any time."""
+
+    def __init__(self, known):
+        super().__init__()
+        self.live, self.now, self.most = dict.fromkeys(map(self.place, known), 0), 0, 0
+
+    @staticmethod
+    def place(tensor):
+        return tensor.untyped_storage()._cdata
+
+    def __torch_dispatch__(self, function, types, arguments=(), settings=None):
+        out = function(*arguments, **(settings or {}))
+        for tensor in tree_iter(out):
+            if isinstance(tensor, torch.Tensor) and self.place(tensor) not in self.live:
+                storage = tensor.untyped_storage()
+                self.live[self.place(tensor)] = storage.nbytes()
+                self.now += storage.nbytes()
+                self.most = max(self.most, self.now)
+                weakref.finalize(storage, self.free, self.place(tensor))
+        return out
+
+    def free(self, place):
+        self.now -= self.live.pop(place, 0)
+
+
+@mark.parametrize("context", [64, 512])
+@mark.parametrize(
+    ("model_type", "more", "most"),
+    [("llama", {}, 1.6), ("qwen3", {}, 1.6), ("phi3", {"sliding_window": None}, 1.9),
+     ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}, 2.2)],
+)  # fmt: skip
+def test_activations_are_at_least_what_is_planned_and_not_much_more(
+    model_type, more, most, context
+):
+    from transformers import DynamicCache
+
+    wide = {"hidden_size": 512, "intermediate_size": 1536, "num_attention_heads": 8,
+            "head_dim": 64, "num_hidden_layers": 2, "vocab_size": 2000}  # fmt: skip
+    fields = SHAPE | wide | more
+    described, model = made(model_type, fields, "cpu")
+    kept = DynamicCache(config=described)
+    with torch.no_grad(), Peak([*model.parameters(), *model.buffers()]) as peak:
+        model(torch.ones(1, context, dtype=torch.long), past_key_values=kept, logits_to_keep=1)
+    plan = fit.plan({"model_type": model_type, **fields}, context=context)
+    assert 1 <= (peak.most - held(kept)) / plan.activation_bytes < most

@@ -15,7 +15,7 @@ def _q8_0_case(block, about, mistakes=True):
     x = np.asarray(block, np.float32)
     d = np.abs(x).max() / np.float32(127)
     half = np.float16(d)
-    codes = np.rint(x * (1 / d)).astype(np.int8)
+    codes, larger = np.rint(x * (1 / d)).astype(np.int8), np.abs(x).max() / 128
 
     def stored(scale, codes):
         return np.concatenate([np.atleast_1d(scale).view(np.uint8), codes.view(np.uint8)])
@@ -25,7 +25,7 @@ def _q8_0_case(block, about, mistakes=True):
         (stored(half, np.trunc(x / d).astype(np.int8)), "round the codes; do not cut them off."),
         (stored(np.float32(d), codes), "the scale is stored in FP16, two bytes."),
         (
-            stored(np.float16(np.abs(x).max() / 128), np.rint(x / d * 128 / 127).astype(np.int8)),
+            stored(np.float16(larger), np.clip(np.rint(x / larger), -128, 127).astype(np.int8)),
             "the largest magnitude is 127 steps away, not 128.",
         ),
         (

@@ -132,7 +132,6 @@ window.quantlab = (() => {
       box.append(make("p", { class: "explorer-note" },
         `On this page “${thinned.join("”, “")}” takes larger steps: run the notebook for all of them.`));
     }
-    new MutationObserver(() => keepReadable(face)).observe(face, { childList: true });
     dragging(face, (name, value) => {
       const level = controls.findIndex((control) => control.name === name);
       const distance = (label) => Math.abs(Number(label) - value);
@@ -149,14 +148,6 @@ window.quantlab = (() => {
     const answers = [...face.querySelectorAll("[data-said]")].map((node) => node.textContent);
     const labels = [...face.querySelectorAll("svg[role=img]")].map((node) => node.ariaLabel);
     return (answers.length ? answers : labels).join(". ");
-  }
-
-  /** A drawing is scrolled where it would be so small that its text of 16 px is less than 12. */
-  function keepReadable(face) {
-    for (const svg of face.querySelectorAll("svg[width]:has(text)")) {
-      const least = 0.75 * svg.getAttribute("width");
-      if (svg.clientWidth < least) svg.style.minWidth = `${least}px`;
-    }
   }
 
   /** What carries data-drag in a face moves the control of that name, as static/explorer.js does in Jupyter. */

@@ -1,0 +1,236 @@
+"""Notebook 13: what a float of 4 bits can be, whole models in floats with a shared scale, and an
+explorer with one weight to drag out of its block.
+
+Settings become an `Exploration` (`experiments.shared_scales`), that becomes HTML (`render`) or a
+picture (`snapshot`), and `explorer` wires them to controls.
+"""
+
+import ipywidgets as widgets
+import numpy as np
+
+from quantlab.experiments.shared_scales import BLOCKS, ELEMENTS, SCALES, explore
+from quantlab.scaled import RULES
+from quantlab.show import html, matrix, style
+from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
+from quantlab.show.explorer import Explorer, control
+from quantlab.show.registry import RUN
+
+WORDS = {"textcoords": "offset points", "fontsize": 12, "annotation_clip": False}
+
+# ------------------------------------------------------------------------------- figures
+
+
+def hole(element, title):
+    """Return a picture of how far each number is from the nearest value of a small float format.
+
+    element: a `MiniFloat` that saturates. title: the message, a sentence.
+    """
+    values = element.finite_values()
+    values = values[values >= 0]
+    numbers = np.linspace(0, values[-1] * 4 / 3, 2001)
+    off = np.abs(element.round(numbers) - numbers)
+    fig, axes = style.figure(740, 300, title=title)
+    axes.fill_between(numbers, off, color=style.ERROR, alpha=0.35, lw=0)
+    axes.plot(numbers, off, color=style.ERROR, lw=2)
+    axes.plot(values, 0 * values, "|", color=style.INK, ms=16, mew=2)
+    axes.set(xlabel="number over the scale (marks: the values)", ylabel="error of its rounding")
+    axes.set(xlim=(0, numbers[-1]), ylim=(-0.06 * off.max(), 1.1 * off.max()))
+    gaps = ", ".join(f"{gap:g}" for gap in np.unique(np.diff(values)))
+    said = f"Values {', '.join(f'{v:g}' for v in values)}; gaps of {gaps}"
+    worst = off[numbers <= values[-1]].max()
+    return style.picture(fig, alt=f"{title}. {said}; the largest error between them is {worst:g}.")
+
+
+def tradeoff(curves, title):
+    """Return a picture of relative error against bits per weight, a curve for each kind of scale.
+
+    curves: dict of name -> list of (block size, bits per weight, relative error), largest block
+    first; up to four. title: the message, a sentence.
+    """
+    fig, axes = style.figure(740, 380, title=title)
+    looks = zip(curves.items(), "osD^", ("-", "--", "-.", ":"), strict=False)
+    said = []
+    for (name, points), marker, dash in looks:
+        sizes, bits, error = (np.array(column) for column in zip(*points, strict=True))
+        axes.plot(bits, 100 * error, color=style.INK, marker=marker, ms=6, ls=dash)
+        axes.annotate(name, (bits[-1], 100 * error[-1]), (10, 0), va="center", **WORDS)
+        for place in zip(sizes, bits, 100 * error, strict=True) if marker == "o" else ():
+            axes.annotate(str(place[0]), place[1:], (0, 9), ha="center", **WORDS)
+        ends = (f"blocks of {sizes[i]} {error[i]:.1%}" for i in (0, -1))
+        said.append(f"{name}: {', '.join(ends)}")
+    widest = max(point[1] for points in curves.values() for point in points)
+    axes.set(xlim=(3.97, widest + 0.75), ylabel="relative error, %")
+    axes.set_xlabel("bits per weight, scales included (numbers: block size)")
+    return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
+
+
+def whole_model(results, title):
+    """Return a picture of the divergence of each `Result`, with two standard errors, by format.
+
+    results: as `shared_scales.measure` returns them. title: the message, a sentence.
+    """
+    fig, axes = style.figure(740, 96 + 27 * len(results), title=title)
+    names, said = [], []
+    for row, found in enumerate(results):
+        far, slack = found.divergence, 2 * found.error
+        shape = "s" if found.setting.format.startswith("NV") else "o"
+        filled = style.INK if found.setting.activations else "white"
+        axes.plot([far - slack, far + slack], [row, row], color=style.MIDDLE, lw=2)
+        axes.plot(far, row, shape, ms=8, mfc=filled, mec=style.INK, mew=1.8)
+        axes.annotate(f"{far:.4f}", (far + slack, row), (9, 0), va="center", **WORDS)
+        names.append(f"{found.setting.format}: {found.setting.words}")
+        said.append(f"{names[-1]} {far:.4f}")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xscale("log")
+    axes.set_xlim(right=1.9 * max(found.divergence for found in results))
+    style.plain(axes.xaxis)
+    axes.set_xlabel("divergence, nats per token (line: two standard errors)")
+    return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
+
+
+def model_table(results, reference):
+    """Show each `Result` as a row: bits, perplexity, divergence with its standard error, facts.
+
+    reference: (perplexity, facts) of the model itself, the first row.
+    """
+    titles = ("format", "what is in it", "bits", "perplexity", "divergence", "±", "facts")
+    rows = [["as trained", "–", "16.00", f"{reference[0]:.2f}", "0", "", str(reference[1])]]
+    for found in results:
+        numbers = [f"{found.bits:.2f}", f"{found.perplexity:.2f}", f"{found.divergence:.4f}"]
+        setting = found.setting
+        rows.append(
+            [setting.format, setting.words, *numbers, f"{found.error:.4f}", str(found.facts)]
+        )
+    return matrix.table(rows, header=titles)
+
+
+# ------------------------------------------------------------------------------- the explorer
+
+# One drawing, in CSS pixels: the block above, the codes of the layer below.
+WIDTH, HEIGHT, LEFT, RIGHT = 740, 414, 24, 716
+LARGEST = 12.0  # how far the weight goes
+SIZES = Scale(-4, 12.4, LEFT, RIGHT)  # typical weights that the block's picture spans
+BLOCK_TOP, BLOCK_FLOOR = 28, 194
+BAR_FLOOR, BAR_TOP = 364, 286
+
+
+def facts(found):
+    """Return what is to be said of an `Exploration`: a list of (name, text)."""
+    name, code = found.format.scale.name.replace("FP8_", ""), found.stored
+    top = found.format.element.max
+    over = "saturates" if found.fill > top * (1 + 2**-20) else "fits"
+    byte = f" (byte {code})" if found.format.scale.width == 8 else ""
+    return [
+        ("bits per weight, scales included", f"{found.bits:.3f}"),
+        ("relative error of the layer", f"{found.error:.2%}"),
+        (f"the block's scale, {name}", f"{html.number(found.scale)}{byte}"),
+        (
+            "its largest weight over the scale",
+            f"{found.fill:.2f}, the top is {top:g}: it {over}",
+        ),
+        ("your weight comes back as", f"{found.moved_to:.2f} typical sizes"),
+        ("relative error of its neighbours", f"{found.block_error:.1%}"),
+    ]
+
+
+def render(found):
+    """Return the HTML of an `Exploration`: its drawing and its numbers."""
+    note = f'<div style="color:{html.QUIET}">{html.escape(found.note or " ")}</div>'
+    rows = [list(row) for row in facts(found)]
+    return note + draw(found).svg() + html.table(rows, row_names=True, widths=(330, 300))
+
+
+def draw(found, handle="drag me"):
+    """Return the `Drawing` of an `Exploration`. handle: what stands beside its weight."""
+    said = f"{found.format.name}, blocks of {found.format.block}, {found.format.rule}"
+    error = f"error of the layer {found.error:.2%}, of the neighbours {found.block_error:.1%}"
+    marks = (*_block_marks(found), *_handle(found, handle), *_code_marks(found))
+    return Drawing(WIDTH, HEIGHT, marks, f"{said}, one weight at {found.largest:g}: {error}")
+
+
+def _block_marks(found):
+    words = "One block. Dot: the weight, stroke: its error, lines: the values that the block has"
+    yield Text(LEFT, 11, words)
+    inside = found.levels[(found.levels >= SIZES.low) & (found.levels <= SIZES.high)]
+    width = 1 if len(inside) < 80 else 0.4
+    for x in map(SIZES, inside):
+        yield Line(((x, BLOCK_TOP), (x, BLOCK_FLOOR)), "quiet", width=width)
+    row = (BLOCK_FLOOR - BLOCK_TOP - 34) / max(len(found.neighbours), 1)
+    for i, (value, back) in enumerate(zip(found.neighbours, found.back, strict=True)):
+        y = BLOCK_TOP + 32 + row * i
+        yield Line(((SIZES(value), y), (SIZES(back), y)), "error", width=3)
+        yield Mark(SIZES(value), y, size=2.5)
+    numbers = ticks(range(-4, 13, 2))
+    yield from across(SIZES, BLOCK_FLOOR, numbers, "size of the weight, in typical sizes")
+
+
+def _handle(found, name):
+    """The weight to drag: a large dot, the stroke to what it comes back as, and its name."""
+    x, y = SIZES(found.largest), BLOCK_TOP + 12
+    side, anchor = (-16, "end") if found.largest > LARGEST / 2 else (16, "start")
+    yield Line(((x, y), (SIZES(min(found.moved_to, SIZES.high)), y)), "error", width=4)
+    yield Text(x + side, y, name, anchor, halo=True)
+    drag = {"drag": "largest", "zero": f"{SIZES(0):.3f}", "unit": f"{SIZES(1) - SIZES(0):.3f}"}
+    drag |= {"min": 0, "max": f"{LARGEST:g}", "step": 0.1}
+    yield Mark(x, y, size=10, edge="ground", drag=drag)
+
+
+def _code_marks(found):
+    """The code table: a bar for each magnitude, as high as its share of the layer's weights."""
+    values = found.magnitudes
+    counts = np.resize(np.append(found.counts, np.zeros(len(values))), len(values))
+    name = found.format.element.name
+    words = f"All {len(values)} magnitudes of {name}, and how many of the layer's weights have each"
+    yield Text(LEFT, 262, words)
+    wide = (RIGHT - LEFT - 60) / len(values)
+    start = LEFT + 60
+    for i, share in enumerate(counts / counts.max()):
+        height = (BAR_FLOOR - BAR_TOP) * share
+        bar = (start + i * wide, BAR_FLOOR - height, max(wide - 2, wide * 0.7), height)
+        yield Box(*bar, "quiet", shade=0.55)
+    yield Line(((start, BAR_FLOOR), (RIGHT, BAR_FLOOR)), width=1.5)
+    yield Text(LEFT, BAR_FLOOR + 17, "value")
+    yield Text(LEFT, BAR_FLOOR + 39, "× scale")
+    step = {8: 1, 32: 4}.get(len(values), 16)
+    for i in range(0, len(values), step):
+        middle = start + (i + 0.5) * wide
+        yield Text(middle, BAR_FLOOR + 17, f"{values[i]:.3g}", "middle")
+        yield Text(middle, BAR_FLOOR + 39, f"{values[i] * found.scale:.2g}", "middle")
+
+
+def explorer(weights):
+    """Return the explorer of a layer in floats with a shared scale, with one weight to drag.
+
+    weights: as for `shared_scales.explore`.
+    """
+    choice = {}
+    for name, options in (("element", ELEMENTS), ("scale", SCALES)):
+        choice[name] = control(widgets.ToggleButtons, name, options=list(options))
+        choice[name].style.button_width = "5em"
+    rules = [(rule.replace("_", " "), rule) for rule in RULES]
+    size = {"value": 4.0, "max": LARGEST, "readout_format": ".1f"}
+    return Explorer(
+        {
+            "element": choice["element"],
+            "block": control(widgets.SelectionSlider, "block size", options=BLOCKS, value=32),
+            "scale": choice["scale"],
+            "rule": control(widgets.Dropdown, "rule", options=rules),
+            "largest": control(widgets.FloatSlider, "the dragged weight", **size),
+        },
+        lambda **settings: render(explore(weights, **settings)),
+        title="Drag one weight and watch the scale of its block",
+        static=snapshot(explore(weights)),
+        height=HEIGHT + 190,
+    )
+
+
+def snapshot(found):
+    """Return an `Exploration` as a picture."""
+    title = f"{found.format.name}: a weight of {found.largest:g} typical sizes sets the scale, "
+    title += f"and its neighbours err by {found.block_error:.0%}"
+    said = (f"{name} {text}" for name, text in facts(found))
+    return draw(found, "this weight").picture(title, f"{title}. {'; '.join(said)}.")
+
+
+EXPLORERS = {"13_floats_with_a_shared_scale/explorer": RUN}
