@@ -27,7 +27,9 @@ def _rceil_case(form, about):
         (2 * right, "the least one: for amax equal to the largest number it is 1."),
         (_rceil(amax, 6.0) if form.max != 6 else None, "your function gets the largest number."),
     )
-    return Case((amax, form.max), right, about, mistakes=[m for m in mistakes if m[0] is not None])
+    return Case(
+        (amax, form.max), right, about, mistakes=[m for m in mistakes if m[0] is not None]
+    )
 
 
 def _product_case(blocks, size, about, seed=0):
