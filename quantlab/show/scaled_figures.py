@@ -49,18 +49,22 @@ def tradeoff(curves, title):
     """
     fig, axes = style.figure(740, 380, title=title)
     looks = zip(curves.items(), "osD^", ("-", "--", "-.", ":"), strict=False)
-    said = []
+    said, least = [], np.floor(min(point[1] for points in curves.values() for point in points))
     for (name, points), marker, dash in looks:
         sizes, bits, error = (np.array(column) for column in zip(*points, strict=True))
-        axes.plot(bits, 100 * error, color=style.INK, marker=marker, ms=6, ls=dash)
-        axes.annotate(name, (bits[-1], 100 * error[-1]), (10, 0), va="center", **WORDS)
-        for place in zip(sizes, bits, 100 * error, strict=True) if marker == "o" else ():
+        axes.plot(bits - least, 100 * error, color=style.INK, marker=marker, ms=6, ls=dash)
+        axes.annotate(name, (bits[-1] - least, 100 * error[-1]), (10, 0), va="center", **WORDS)
+        for place in zip(sizes, bits - least, 100 * error, strict=True) if marker == "o" else ():
             axes.annotate(str(place[0]), place[1:], (0, 9), ha="center", **WORDS)
         ends = (f"blocks of {sizes[i]} {error[i]:.1%}" for i in (0, -1))
         said.append(f"{name}: {', '.join(ends)}")
-    widest = max(point[1] for points in curves.values() for point in points)
-    axes.set(xlim=(3.97, widest + 0.75), ylabel="relative error, %")
-    axes.set_xlabel("bits per weight, scales included (numbers: block size)")
+    every = sorted({point[1] for points in curves.values() for point in points})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([bits - least for bits in every], [f"{bits:.4g}" for bits in every])
+    axes.minorticks_off()
+    axes.set_xlim(right=2.6 * (every[-1] - least))
+    axes.set(ylabel="relative error, %")
+    axes.set_xlabel("bits per weight, scales included (numbers above the dots: block size)")
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
 
 
@@ -83,7 +87,7 @@ def whole_model(results, title):
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xscale("log")
-    axes.set_xlim(right=1.9 * max(found.divergence for found in results))
+    axes.set_xlim(right=2.3 * max(found.divergence for found in results))
     style.plain(axes.xaxis)
     axes.set_xlabel("divergence, nats per token (line: two standard errors)")
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
