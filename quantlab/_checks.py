@@ -1,40 +1,73 @@
 """Checks on arguments, each with an error that names the value and what is allowed."""
 
 import numbers
+import sys
 
 import numpy as np
 
 
-def whole(name, value, low=None, high=None):
-    """Return `value` as an int from low to high. A bool or a float with a fraction is refused."""
+def whole(name, value, low=None, high=None, most=None):
+    """Return `value` as an int from low to high. A bool or a float with a fraction is refused.
+
+    most: what nobody means to pass: more would take hours, or all memory.
+    """
     limits = f"at least {low}" if high is None else f"{low} to {high}"
     allowed = "a whole number" + (f", {limits}" if low is not None else "")
     if not -np.inf < _number(name, value, allowed) < np.inf or value != int(value):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     if low is not None and (value < low or (high is not None and value > high)):
-        raise ValueError(f"{name} must be {limits}, got {value!r}")
+        raise ValueError(f"{name} must be {limits}, got {shown(value)}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most}, got {shown(value)}")
     return int(value)
 
 
 def positive(name, value, or_zero=False):
-    """Return `value`, a finite real number above 0 (0 too, if `or_zero`)."""
+    """Return `value`, a number above 0 (0 too, if `or_zero`) that a float holds, as Python's own.
+
+    NumPy's narrow floats would go on computing in their own width: 60000 in FP16, twice, is inf.
+    """
     allowed = f"a finite number, {'0 or more' if or_zero else 'above 0'}"
-    if not (0 < _number(name, value, allowed) < np.inf or (or_zero and value == 0)):
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
-    return value
+    if not (0 < _number(name, value, allowed) <= sys.float_info.max or (or_zero and value == 0)):
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
+    if isinstance(value, numbers.Rational):
+        return int(value) if isinstance(value, numbers.Integral) else value
+    return float(value)
 
 
 def _number(name, value, allowed):
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be {allowed}, got {value!r}")
+        raise TypeError(f"{name} must be {allowed}, got {shown(value)}")
     return value
+
+
+def flag(name, value):
+    """Return `value` as a bool. Nothing else is one: the string "False" would count as true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def shown(value):
+    """Return `value` as an error shows it: in one line, and not longer than a sentence."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 120 else f"{text[:80]} ... ({type(value).__name__})"
 
 
 def one_of(name, value, allowed):
     """Return `value` if it is one of the strings in `allowed`."""
     if not isinstance(value, str) or value not in allowed:
         kind = ValueError if isinstance(value, str) else TypeError
-        raise kind(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        raise kind(f"{name} must be one of {', '.join(allowed)}, got {shown(value)}")
+    return value
+
+
+def text(name, value):
+    """Return `value` if it is a string."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {type(value).__name__}: {shown(value)}")
     return value
 
 
@@ -59,15 +92,30 @@ def plain(name, value):
     raise TypeError(f"{name} {why}")
 
 
+def as_array(name, value):
+    """Return what NumPy makes of `value`. A mask would be lost, so a masked array is refused."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: pass {name}.filled(...) or {name}.compressed()")
+    try:
+        return np.asarray(plain(name, value))
+    except ValueError as error:
+        raise ValueError(f"{name} needs rows of equal length, got {shown(value)}") from error
+
+
 def real_array(name, value):
     """Return `value` as a floating-point array; float16 and float32 keep their width."""
-    array = np.asarray(plain(name, value))
-    if array.dtype.kind not in "biuf":
-        # ml_dtypes' formats (bfloat16, float8 ...) have kind "V" and a cast to float32.
-        if array.dtype.kind != "V" or not np.can_cast(array.dtype, np.float32, "unsafe"):
-            raise TypeError(f"{name} must hold real numbers, got an array of {array.dtype}")
-        return array.astype(np.float32)
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
+    array = as_array(name, value)
+    kind = array.dtype.kind
+    # ml_dtypes' formats (bfloat16, float8 ...) have kind "V" too, but a type of their own.
+    if kind not in "biufV" or array.dtype.type is np.void:
+        got = f"{shown(array.flat[0])}, " if kind == "O" and array.size else ""
+        raise TypeError(f"{name} must hold real numbers, got {got}an array of {array.dtype}")
+    if kind == "f" and array.dtype.itemsize > 8:
+        raise TypeError(f"{name} must be float64 or narrower, got {array.dtype}")
+    wide = {"f": array.dtype.newbyteorder("="), "V": np.dtype(np.float32)}.get(
+        kind, np.dtype(np.float64)
+    )
+    return array.astype(wide, copy=False)
 
 
 def finite_array(name, value):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import _fast
-from ._checks import finite_array, plain, real_array, same_inner, whole
+from ._checks import as_array, finite_array, real_array, same_inner, whole
 from ._fast import affine as quick
 
 #: Bits that one scale takes in a stored model: GPTQ's and AWQ's files keep it in FP16.
@@ -156,7 +156,7 @@ def working_copy(x):
 
 
 def _quantize(x, bits, axis, group_size, make_grid):
-    bits, x = whole("bits", bits, 2, 16), plain("x", x)
+    bits, x = whole("bits", bits, 2, 16), as_array("x", x)
     many = _fast.pays(x)
     x = real_array("x", x) if many else finite_array("x", x)  # many: checked as it is read
     axis, group_size = _check_axis(x, axis, group_size)
@@ -200,11 +200,13 @@ def _step(peak, levels, constant):
 
     A group of zeros gets step 1. No step is below the smallest normal number: its inverse would
     overflow. levels * (peak / levels) may miss the last bit of a `constant`, which has to come back
-    exactly: then a step beside that one is taken, or else one as long as the constant.
+    exactly: then a step beside that one is taken, or else one as long as the constant. And it may
+    miss the largest number of all, upwards: then the step below is taken.
     """
     kind, tiny = peak.dtype.type, np.finfo(peak.dtype).tiny
     scale = np.where(peak == 0, kind(1), np.maximum(peak / kind(levels), tiny))
     with np.errstate(divide="ignore", over="ignore"):
+        scale = np.where(np.isinf(scale * kind(levels)), np.nextafter(scale, kind(0)), scale)
         for other in (np.nextafter(scale, kind(0)), np.nextafter(scale, kind(np.inf)), peak):
             scale = np.where(constant & (peak > 0) & (scale * levels != peak), other, scale)
         regular = (scale != peak) & (peak > levels * tiny)

@@ -3,7 +3,9 @@
 import numbers
 from collections import namedtuple
 
-from ._checks import whole
+from ._checks import flag, shown, whole
+
+MOST = 10_000  # digits: more is a slip of the keyboard, and would take hours
 
 
 def bits_needed(number, signed=True):
@@ -15,7 +17,7 @@ def bits_needed(number, signed=True):
     >>> bits_needed(2023), bits_needed(2023, signed=False), bits_needed(-128)
     (12, 11, 8)
     """
-    number = whole("number", number, None if signed else 0)
+    number = whole("number", number, None if flag("signed", signed) else 0)
     if not signed:
         return max(1, number.bit_length())
     return (number if number >= 0 else ~number).bit_length() + 1
@@ -24,15 +26,18 @@ def bits_needed(number, signed=True):
 def to_bits(number, width, signed=True):
     """Write `number` in base two with `width` digits; two's complement if `signed`.
 
-    Raises ValueError if it does not fit, naming the bits that it needs.
+    Raises ValueError if it does not fit, naming the bits that it needs, and past `MOST` digits.
 
     >>> to_bits(2023, 16), to_bits(-1, 8)
     ('0000011111100111', '11111111')
     """
-    number, width = whole("number", number, None if signed else 0), whole("width", width, 1)
+    width = whole("width", width, 1, most=MOST)
+    number = whole("number", number, None if flag("signed", signed) else 0)
     needed, kind = bits_needed(number, signed), "signed" if signed else "unsigned"
     if needed > width:
-        raise ValueError(f"{number} needs {needed} bits as a {kind} number, got width {width}")
+        raise ValueError(
+            f"{shown(number)} needs {needed} bits as a {kind} number, got width {width}"
+        )
     return format(number % 2**width, f"0{width}b")
 
 
@@ -45,23 +50,27 @@ def from_bits(bits, signed=True):
     (2023, -1, 255)
     """
     if not isinstance(bits, str):
-        raise TypeError(f"bits must be a string of 0s and 1s, got {bits!r}")
+        raise TypeError(f"bits must be a string of 0s and 1s, got {shown(bits)}")
     digits = bits.replace(" ", "").replace("_", "")
     if not digits or set(digits) - set("01"):
-        raise ValueError(f"bits must be one or more 0s and 1s, got {bits!r}")
+        raise ValueError(f"bits must be one or more 0s and 1s, got {shown(bits)}")
     value = int(digits, 2)
-    return value - 2 ** len(digits) if signed and digits[0] == "1" else value
+    return value - 2 ** len(digits) if flag("signed", signed) and digits[0] == "1" else value
 
 
 def halve(number):
     """The steps of repeated division by two, as a list of (number, quotient, remainder).
 
-    Read upwards, the remainders are the digits. Raises ValueError for a negative number.
+    Read upwards, the remainders are the digits. Raises ValueError for a negative number and
+    for one of more than `MOST` digits.
 
     >>> halve(6)
     [(6, 3, 0), (3, 1, 1), (1, 0, 1)]
     """
-    steps = [(whole("number", number, 0), *divmod(int(number), 2))]
+    number = whole("number", number, 0)
+    if number >> MOST:
+        raise ValueError(f"number must have at most {MOST} digits, got {shown(number)}")
+    steps = [(number, *divmod(number, 2))]
     while steps[-1][1]:
         steps.append((steps[-1][1], *divmod(steps[-1][1], 2)))
     return steps
@@ -72,16 +81,16 @@ def double(fraction, steps):
 
     Read downwards, the bits are the digits after the point. The decimal that you write is
     taken at its word (0.23 is 23/100, not the float nearest to it): no digit is a rounding error.
-    Raises ValueError unless 0 <= fraction < 1 and steps is at least 1.
+    Raises ValueError unless 0 <= fraction < 1 and steps is 1 to `MOST`.
 
     >>> double(0.23, 3)
     [(0.23, 0.46, 0), (0.46, 0.92, 0), (0.92, 1.84, 1)]
     """
     rest = _as_written("fraction", fraction)
     if not 0 <= rest < 1:
-        raise ValueError(f"fraction must be at least 0 and below 1, got {fraction!r}")
+        raise ValueError(f"fraction must be at least 0 and below 1, got {shown(fraction)}")
     rows = []
-    for _ in range(whole("steps", steps, 1)):
+    for _ in range(whole("steps", steps, 1, most=MOST)):
         bit = int(2 * rest >= 1)
         rows.append((float(rest), float(2 * rest), bit))
         rest = 2 * rest - bit
@@ -101,11 +110,13 @@ def fixed_point(number, whole_bits, fraction_bits):
     >>> fixed_point(20.23, whole_bits=5, fraction_bits=10)
     FixedPoint(bits='10100.0011101011', value=20.2294921875)
     """
-    whole_bits = whole("whole_bits", whole_bits, 1)
-    fraction_bits = whole("fraction_bits", fraction_bits, 0)
+    whole_bits = whole("whole_bits", whole_bits, 1, most=1000)
+    fraction_bits = whole("fraction_bits", fraction_bits, 0, most=MOST)
     exact = _as_written("number", number)
     if not 0 <= exact < 2**whole_bits:
-        raise ValueError(f"{whole_bits} whole bits hold 0 to below {2**whole_bits}, got {number!r}")
+        raise ValueError(
+            f"{whole_bits} whole bits hold 0 to below {2**whole_bits}, got {shown(number)}"
+        )
     units = int(exact * 2**fraction_bits)
     digits = format(units, f"0{whole_bits + fraction_bits}b")
     bits = f"{digits[:whole_bits]}.{digits[whole_bits:]}".rstrip(".")
@@ -117,8 +128,8 @@ def _as_written(name, value):
     from fractions import Fraction  # not at the top: it would be a tenth of `import quantlab`
 
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
+        raise TypeError(f"{name} must be a number, got {shown(value)}")
     try:
-        return Fraction(str(value))
+        return Fraction(value if isinstance(value, numbers.Rational) else str(value))
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{name} must be finite, got {value!r}") from error
+        raise ValueError(f"{name} must be finite, got {shown(value)}") from error

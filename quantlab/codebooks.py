@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 
 from . import _fast
-from ._checks import finite_array, real_array, whole
+from ._checks import finite_array, flag, real_array, shown, text, whole
 from ._fast import codebooks as quick
 from ._fast.torch_order import linspace, mean
-from .memory import bits_per_weight
+from .memory import LONGEST_BLOCK, bits_per_weight
 
 LEAST = np.float32(1e-38)  # the library divides by no smaller absmax
 NESTED_BLOCK = 256  # scales that share one scale of their own in double quantization
@@ -34,6 +34,7 @@ class Codebook:
     values: np.ndarray
 
     def __post_init__(self):
+        text("name", self.name)
         values = finite_array("values", self.values).astype(np.float32)
         if values.shape not in ((16,), (256,)):
             raise ValueError(f"a codebook has 16 or 256 values, got shape {values.shape}")
@@ -121,9 +122,9 @@ def quantize_blockwise(x, codebook=None, block_size=64, double_quant=False):
     """
     codebook, x = NF4 if codebook is None else codebook, real_array("x", x)
     if not isinstance(codebook, Codebook):
-        raise TypeError(f"codebook must be a Codebook: NF4, FP4 or DYNAMIC8, got {codebook!r}")
-    block_size = whole("block_size", block_size, 1)
-    if double_quant and codebook.bits == 8:
+        raise TypeError(f"codebook must be a Codebook: NF4, FP4 or DYNAMIC8, got {shown(codebook)}")
+    block_size = whole("block_size", block_size, 1, most=LONGEST_BLOCK)
+    if flag("double_quant", double_quant) and codebook.bits == 8:
         raise ValueError("double_quant goes with 4-bit codebooks; an 8-bit one is what it uses")
     if not _fast.pays(x) or codebook.bits == 8:
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
@@ -135,7 +136,8 @@ def quantize_blockwise(x, codebook=None, block_size=64, double_quant=False):
         raise ValueError(f"x must fit float32, got {x.flat[np.abs(x).argmax()]}")
     if not double_quant:
         return Blockwise(codes, absmax, codebook, block_size, x.shape)
-    offset = mean(absmax)
+    with np.errstate(over="ignore"):  # refused
+        offset = finite_array("x too large for double_quant: the sum of its absmax", mean(absmax))
     nested = quantize_blockwise(absmax - offset, DYNAMIC8, NESTED_BLOCK)
     absmax = nested.dequantize() + offset
     return Blockwise(codes, absmax, codebook, block_size, x.shape, nested, offset)

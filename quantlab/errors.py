@@ -22,17 +22,36 @@ def relative(approx, exact):
     0.1
     """
     approx, exact = _pair(approx, exact)
-    error, size = np.linalg.norm(approx - exact), np.linalg.norm(exact)
-    return float(error / size) if size else float("inf") if error else 0.0
+    unit = _power(max(np.abs(approx).max(), np.abs(exact).max()))
+    approx, exact = np.ldexp(approx, -unit), np.ldexp(exact, -unit)  # else a difference overflows
+    (error, error_unit), (size, size_unit) = _length(approx - exact), _length(exact)
+    if not size:
+        return float("inf") if error else 0.0
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(error / size, error_unit - size_unit))
+
+
+def _length(x):
+    """Return the Frobenius norm as a number and a power of two: no square overflows or vanishes."""
+    unit = _power(np.abs(x).max())
+    return np.linalg.norm(np.ldexp(x, -unit)), unit
+
+
+def _power(peak):
+    """Return the least power of two above `peak`: over it no value loses a bit."""
+    return int(np.frexp(peak)[1])
 
 
 def maximum(approx, exact):
-    """The largest absolute difference, in the unit of the values. Raises as `relative` does.
+    """The largest absolute difference, in the unit of the values; infinity past float64's largest.
+
+    Raises as `relative` does.
 
     >>> maximum([3.0, 4.5], [3.0, 4.0])
     0.5
     """
-    return float(np.abs(np.subtract(*_pair(approx, exact))).max())
+    with np.errstate(over="ignore"):
+        return float(np.abs(np.subtract(*_pair(approx, exact))).max())
 
 
 def snr_db(approx, exact):

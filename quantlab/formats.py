@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from . import _fast
-from ._checks import one_of, plain, real_array, whole
+from ._checks import as_array, one_of, real_array, text, whole
 from ._fast import formats as quick
 
 #: What the largest codes mean. ieee: exponent all ones is infinity (mantissa 0) or NaN; finite
@@ -28,8 +28,9 @@ Fields.__doc__ = "A code's parts as stored; kind: zero, subnormal, normal, infin
 class MiniFloat:
     """A binary floating-point format: 1 sign bit, the exponent bits, the mantissa bits.
 
-    exponent_bits: 1 to 11, mantissa_bits: 0 to 52 (2 and 1 at least with infinities), bias: at
-    most 1023. specials: one of `SPECIALS`. Methods take a number or an array of any shape.
+    exponent_bits: 1 to 10, mantissa_bits: 0 to 52 (with infinities 2 to 11 and 1 to 52), bias: at
+    most 1023, and no value past float64's largest. specials: one of `SPECIALS`. Methods take a
+    number or an array of any shape.
     Sources: IEEE 754-2019, section 3.4; Micikevicius et al. 2022, FP8 Formats for Deep Learning;
     OCP Microscaling Formats (MX) Specification v1.0, section 5.
     """
@@ -42,9 +43,14 @@ class MiniFloat:
 
     def __post_init__(self):
         ieee = one_of("specials", self.specials, SPECIALS) == "ieee"
-        whole("exponent_bits", self.exponent_bits, 2 if ieee else 1, 11)
-        whole("mantissa_bits", self.mantissa_bits, 1 if ieee else 0, 52)
-        whole("bias", self.bias, 2**self.exponent_bits - 1025, 1023)
+        exponent_bits = whole("exponent_bits", self.exponent_bits, 1 + ieee, 10 + ieee)
+        mantissa_bits = whole("mantissa_bits", self.mantissa_bits, 1 if ieee else 0, 52)
+        bias = whole("bias", self.bias, 2**exponent_bits - 1024 - ieee, 1023)
+        parts = text("name", self.name), exponent_bits, mantissa_bits, bias
+        for field, value in zip(
+            ("name", "exponent_bits", "mantissa_bits", "bias"), parts, strict=True
+        ):
+            object.__setattr__(self, field, value)  # NumPy's integers would overflow as codes
 
     signed = True  # not a field: only `Exponents` has no sign
 
@@ -106,10 +112,10 @@ class MiniFloat:
         >>> hex(FP16.encode(20.23)), FP8_E4M3.encode([448.0, 464.0, 464.1]).tolist()
         ('0x4d0f', [126, 126, 127])
         """
-        x = real_array("x", x)
-        if x.dtype.itemsize > 8:
-            raise TypeError(f"x must be float64 or narrower, got {x.dtype}")
-        if _fast.pays(x) and self.signed:
+        x = as_array("x", x)
+        x = _to_odd(x) if x.dtype.kind in "iu" and x.dtype.itemsize > 4 else real_array("x", x)
+        # the quick form adds 2^52 times the smallest subnormal, and takes a sign
+        if _fast.pays(x) and self.signed and self.smallest_subnormal < 2.0**971:
             return quick.encode(self, x)
         with np.errstate(invalid="ignore"):  # a signalling NaN says so when it is cast
             return self._encode(x.astype(np.float64))
@@ -140,7 +146,7 @@ class MiniFloat:
         >>> FP4_E2M1.decode([0, 1, 2, 3, 4, 5, 6, 7]).tolist()
         [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
         """
-        codes = np.asarray(plain("codes", codes))
+        codes = as_array("codes", codes)
         if codes.dtype.kind not in "iu":
             raise TypeError(f"codes must be integers, got an array of {codes.dtype}")
         for code in (int(codes.min(initial=0)), int(codes.max(initial=0))):
@@ -223,6 +229,19 @@ class MiniFloat:
             values = np.ldexp((mantissa + hidden).astype(np.float64), power)
         values = np.where(kind < 3, values, np.where(kind == 3, np.inf, np.nan))
         return np.copysign(values, np.where(sign == 1, -1.0, 1.0))
+
+
+def _to_odd(x):
+    """Return whole numbers of 64 bits as float64 that a format rounds as it would round them.
+
+    float64 holds 53 bits. What is cut off below them leaves a 1 in the last place, so that a number
+    just above a tie stays above it: rounded to nearest twice, it would become the tie.
+    """
+    magnitude = np.abs(x).astype(np.uint64)
+    cut = np.maximum(np.frexp(magnitude.astype(np.float64))[1] - 53, 0)
+    kept = magnitude >> cut.astype(np.uint64)
+    kept |= (kept << cut.astype(np.uint64)) != magnitude
+    return np.copysign(np.ldexp(kept.astype(np.float64), cut), np.where(x < 0, -1.0, 1.0))
 
 
 @dataclass(frozen=True)

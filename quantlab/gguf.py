@@ -11,12 +11,13 @@ The bytes are those of libgguf 0.2.2 on x86-64; a build of llama.cpp whose compi
 multiplications and additions may round elsewhere.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from ._checks import finite_array, one_of
+from ._checks import as_array, finite_array, one_of, whole
 from ._fast.pieces import each, slices
 
 PIECE = 2**15  # values at a time: few enough for the cache, since each trial reads them again
@@ -95,14 +96,15 @@ def decode(blocks, type, shape=None):
     >>> decode(encode([[-8.0, 7.0] + 30 * [1.0]], "Q4_0"), "Q4_0")[0, :3]
     array([-8.,  7.,  1.], dtype=float32)
     """
-    kind, blocks = TYPES[one_of("type", type, TYPES)], np.atleast_1d(blocks)
+    kind, blocks = TYPES[one_of("type", type, TYPES)], np.atleast_1d(as_array("blocks", blocks))
     if blocks.dtype != np.uint8 or blocks.shape[-1] % kind.bytes:
         needs = f"{type} needs uint8 with a last axis of whole blocks of {kind.bytes} bytes"
         raise ValueError(f"{needs}, got {blocks.dtype} of shape {blocks.shape}")
     if shape is None:
         shape = (*blocks.shape[:-1], blocks.shape[-1] // kind.bytes * kind.values)
     raw = np.ascontiguousarray(blocks).reshape(-1, kind.bytes)
-    if np.prod(shape) != len(raw) * kind.values:
+    shape = tuple(whole("shape", length, 0) for length in np.atleast_1d(as_array("shape", shape)))
+    if math.prod(shape) != len(raw) * kind.values:
         raise ValueError(f"shape must hold {len(raw) * kind.values} values, got {shape}")
     return DECODERS[type](raw).reshape(shape)
 

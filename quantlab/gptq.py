@@ -8,7 +8,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ._checks import matrix, positive, whole
+from ._checks import finite_array, flag, matrix, positive, whole
 from ._fast import gptq as quick
 from .affine import Quantized, absmax_grid, working_copy, zero_point_grid
 
@@ -35,7 +35,8 @@ def hessian(x):
     array([[10., 14.], [14., 20.]])
     """
     x = matrix("x", x).astype(np.float64)
-    return (x.T @ x) * (2 / len(x))
+    with np.errstate(over="ignore", invalid="ignore"):  # refused
+        return finite_array("2/n X^T X", (x.T @ x) * (2 / len(x)))
 
 
 def quantize_gptq(
@@ -77,9 +78,10 @@ def quantize_gptq(
     for position, row_codes, _, _ in walk:
         codes[plan.order[position]] = row_codes
     scale, zero_point = (np.concatenate([g[part] for g in plan.grids]) for part in (2, 4))
-    grouped = act_order and group_size is not None and not static_groups
-    index = np.argsort(plan.order).astype(np.int32) // np.int32(group_size) if grouped else None
-    return Quantized(codes, scale, zero_point, plan.bits, symmetric, 0, group_size, index)
+    size, index = None if group_size is None else plan.group_size, None
+    if size and act_order and not static_groups:
+        index = np.argsort(plan.order).astype(np.int32) // np.int32(size)
+    return Quantized(codes, scale, zero_point, plan.bits, bool(symmetric), 0, size, index)
 
 
 def _rows(plan):
@@ -116,8 +118,9 @@ def gptq_steps(
         change = after - before
         change[position] = 0
         row, inverse_row, loss = plan.order[position], plan.factor[position][back], np.sum(error**2)
-        done = (int(row), before[position], codes, quantized, error)
-        yield GptqStep(*done, inverse_row, change[back], after[back], float(loss))
+        done = (int(row), before[position], codes, quantized, error * plan.unit)
+        rest = change[back], after[back], float(loss) * plan.unit**2
+        yield GptqStep(*done, inverse_row / plan.unit, *rest)
         before = after
 
 
@@ -148,17 +151,22 @@ class _Plan:
 
     def __init__(self, w, hessian, bits, group_size, damping, act_order, symmetric, static_groups):
         self.w = np.array(working_copy(matrix("w", w)))
-        hessian = checked_hessian(hessian, len(self.w)).astype(self.w.dtype)
+        hessian, self.unit = checked_hessian(hessian, len(self.w)), 1.0
+        power = int(np.frexp(max(hessian.max(), -hessian.min()))[1])
+        if abs(power) > 60:  # float32 may not hold it, or its squares. Codes depend on no unit
+            self.unit = 2.0 ** (power // 2)  # a power of two, so that no bit changes
+            hessian = hessian / self.unit / self.unit
+        hessian = hessian.astype(self.w.dtype)
         self.bits, rows = whole("bits", bits, 2, 16), len(self.w)
         self.group_size = rows if group_size is None else whole("group_size", group_size, 1, rows)
         if rows % self.group_size:
             raise ValueError(f"group_size must divide the {rows} rows of w, got {group_size}")
-        self.make_grid = absmax_grid if symmetric else zero_point_grid
+        self.make_grid = absmax_grid if flag("symmetric", symmetric) else zero_point_grid
         self.order = np.arange(rows)
         self.group, self.grids = self.order // self.group_size, []  # the group of each position
-        if static_groups:
+        if flag("static_groups", static_groups):
             self.grids = [self._new_grid(first) for first in range(0, rows, self.group_size)]
-        if act_order:
+        if flag("act_order", act_order):
             self.order = np.argsort(-np.diag(hessian), kind="stable")
             self.w, hessian = self.w[self.order], hessian[np.ix_(self.order, self.order)]
             self.group = self.group[self.order] if static_groups else self.group

@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 from numbers import Rational
 
-from ._checks import one_of, positive, whole
+from ._checks import flag, one_of, positive, shown, whole
 
 GB = 10**9  # what a disk or an article calls a gigabyte
 GiB = 2**30  # what an operating system or a GPU tool often shows under the same name
@@ -15,6 +15,8 @@ VALUE_BITS = {
     "fp6": 6, "int6": 6, "int5": 5, "fp4": 4, "nf4": 4, "int4": 4, "int3": 3, "int2": 2,
     "mxfp8": 8, "mxfp6": 6, "mxfp4": 4, "nvfp4": 4,
 }  # fmt: skip
+
+LONGEST_BLOCK = 2**31 - 1  # as many values as a block of the libraries can have
 
 #: Formats that are defined together with their scale: (values per scale, bits of the scale).
 BUILT_IN_SCALE = {"mxfp8": (32, 8), "mxfp6": (32, 8), "mxfp4": (32, 8), "nvfp4": (16, 8)}
@@ -33,7 +35,10 @@ def bits_per_weight(format, block_size=None, double_quant=False, scale_bits=32, 
     >>> bits_per_weight("nf4", block_size=64), bits_per_weight("nf4", 64, double_quant=True)
     (4.5, 4.126953125)
     """
-    bits = VALUE_BITS[one_of("format", format, VALUE_BITS)]
+    bits, double_quant = (
+        VALUE_BITS[one_of("format", format, VALUE_BITS)],
+        flag("double_quant", double_quant),
+    )
     if block_size is None:
         if double_quant:
             raise ValueError("double_quant needs a block_size: without blocks there are no scales")
@@ -41,9 +46,12 @@ def bits_per_weight(format, block_size=None, double_quant=False, scale_bits=32, 
         return bits + scale / size
     if format in BUILT_IN_SCALE:
         raise ValueError(f"{format} has its scale built in; block_size must be None")
-    whole("block_size", block_size, 1)
+    block_size = whole("block_size", block_size, 1, most=LONGEST_BLOCK)
     if double_quant:
-        return bits + (8 + 32 / whole("nested_block", nested_block, 1)) / block_size
+        return (
+            bits
+            + (8 + 32 / whole("nested_block", nested_block, 1, most=LONGEST_BLOCK)) / block_size
+        )
     return bits + positive("scale_bits", scale_bits) / block_size
 
 
@@ -53,8 +61,10 @@ def weight_bytes(parameters, format, block_size=None, double_quant=False):
     >>> weight_bytes(176e9, "fp16")
     352000000000.0
     """
-    bits = bits_per_weight(format, block_size, double_quant)
-    return positive("parameters", parameters, or_zero=True) * bits / 8
+    parameters = positive("parameters", parameters, or_zero=True)
+    return positive(
+        "the size", parameters * bits_per_weight(format, block_size, double_quant) / 8, or_zero=True
+    )
 
 
 def devices_needed(weight_bytes, device_bytes, headroom=0.0):
@@ -70,7 +80,7 @@ def devices_needed(weight_bytes, device_bytes, headroom=0.0):
     1
     """
     if positive("headroom", headroom, or_zero=True) >= 1:
-        raise ValueError(f"headroom must be 0 or more and below 1, got {headroom!r}")
+        raise ValueError(f"headroom must be 0 or more and below 1, got {shown(headroom)}")
     usable = _as_written(positive("device_bytes", device_bytes)) * (1 - _as_written(headroom))
     return math.ceil(_as_written(positive("weight_bytes", weight_bytes, or_zero=True)) / usable)
 

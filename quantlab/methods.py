@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ._checks import one_of
+from ._checks import one_of, real_array, text
 from .affine import quantize_absmax, quantize_zero_point
 from .codebooks import FP4, NF4, Blockwise, quantize_blockwise
 from .gptq import quantize_gptq
@@ -59,7 +59,7 @@ class Method:
         self.check(settings)
         if self.needs == CALIBRATION and hessian is None:
             raise ValueError(f"{self.name} needs the hessian of its calibration inputs, got None")
-        return self.function(w, hessian, **settings)
+        return self.function(real_array("w", w), hessian, **settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +159,6 @@ def method(name):
     ('absmax', 'calibration inputs')
     """
     by_label = {row.label: row for row in METHODS.values()}
-    if name in by_label:
+    if text("method", name) in by_label:
         return by_label[name]
     return METHODS[ALIASES.get(one_of("method", name, [*METHODS, *ALIASES]), name)]

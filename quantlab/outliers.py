@@ -16,13 +16,14 @@ PER_SQUARE = np.float32(6.200124e-05)
 def outlier_columns(x, threshold=6.0):
     """Return the indices of the columns of `x` that hold an outlier: any |value| >= threshold.
 
-    x: matrix (tokens, features). Raises ValueError for a threshold that is not above 0 and for
-    what is not a finite matrix. Source: Dettmers et al. 2022, LLM.int8(), section 3.2.
+    x: matrix (tokens, features). threshold: 0 for none, as in bitsandbytes. Raises ValueError for a
+    threshold below 0 and for what is not a finite matrix.
+    Source: Dettmers et al. 2022, LLM.int8(), section 3.2.
 
     >>> outlier_columns([[1.0, -7.0, 2.0], [0.5, 0.1, 6.0]])
     array([1, 2])
     """
-    threshold = positive("threshold", threshold)
+    threshold = positive("threshold", threshold, or_zero=True) or np.inf
     return np.flatnonzero((np.abs(matrix("x", x)) >= threshold).any(axis=0))
 
 
@@ -34,7 +35,8 @@ def llm_int8_matmul(x, w, threshold=6.0):
     rows are decoded from their codes, as in bitsandbytes 0.50: then the result is the library's on
     a CPU, in every bit if no value reaches the threshold, else but for last places. Returns
     (tokens, out): float16 if x is float16, else float32. Raises ValueError for shapes that do not
-    multiply, values not finite or beyond FP16's 65504, a threshold not above 0, or codes of another
+    multiply, values not finite or beyond FP16's 65504, a threshold below 0 (0: no
+    column is separated), or codes of another
     width or axis.
     Source: Dettmers et al. 2022, LLM.int8(), section 3.2 and equation 8.
 
@@ -47,7 +49,7 @@ def llm_int8_matmul(x, w, threshold=6.0):
     codes, peak, sixteen = _weights(w)
     same_inner(x, codes)
     with np.errstate(over="ignore"):  # a threshold beyond FP16 is infinite there: no outliers
-        outliers = np.abs(x) >= positive("threshold", threshold)
+        outliers = np.abs(x) >= (positive("threshold", threshold, or_zero=True) or np.inf)
     columns = np.flatnonzero(outliers.any(axis=0))
     # Only the outliers themselves are left out of a row's absmax, not their whole columns:
     # the library clears values first, then codes, and the scale is taken in between.

@@ -337,3 +337,14 @@ def test_absmax_of_the_negated_array_has_negated_codes(x, bits):
     assume(x.size)
     codes, mirrored = (ql.quantize_absmax(v, bits=bits).codes for v in (x, -x))
     assert np.array_equal(codes, -mirrored)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("quantize", [ql.quantize_absmax, ql.quantize_zero_point])
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_the_largest_number_of_all_comes_back_finite(quantize, bits, kind):
+    x = np.array([np.finfo(kind).max, 1], kind)
+    for values in (x, np.resize(x, 2**14)):  # by the definition and by the quick form
+        back = quantize(values, bits).dequantize()
+        assert np.isfinite(back).all()
+        assert back.dtype == kind

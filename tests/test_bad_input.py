@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab import binary, codebooks, errors, formats, gguf, memory, scaled
+from quantlab import binary, codebooks, errors, formats, gguf, memory, scaled, transforms
 
 W = np.arange(12.0).reshape(4, 3) - 5
 EYE = np.eye(4)
@@ -72,8 +72,7 @@ BAD = [
     (ql.quantized_matmul, (Q8, Q8), {}, ValueError, ["(4, 3)", "3 != 4"]),
     (ql.quantized_matmul, (W, Q8), {}, TypeError, ["qx", "Quantized", "ndarray"]),
     (ql.quantized_matmul, (Q4, Q4), {}, ValueError, ["axis=1", "axis=0"]),
-    (ql.outlier_columns, (W,), {"threshold": 0}, ValueError, ["threshold", "above 0", "0"]),
-    (ql.outlier_columns, (W,), {"threshold": -6.0}, ValueError, ["above 0", "-6.0"]),
+    (ql.outlier_columns, (W,), {"threshold": -6.0}, ValueError, ["0 or more", "-6.0"]),
     (ql.outlier_columns, (W[0],), {}, ValueError, ["matrix", "(3,)"]),
     (ql.llm_int8_matmul, (W, W), {}, ValueError, ["(4, 3)", "3 != 4"]),
     (ql.llm_int8_matmul, (W * 1e6, W.T), {}, ValueError, ["65504", "6000000"]),
@@ -155,6 +154,35 @@ BAD = [
     (errors.relative, (W, W.T), {}, ValueError, ["(4, 3)", "(3, 4)"]),
     (errors.maximum, ([np.nan], [1.0]), {}, ValueError, ["nan", "finite"]),
     (errors.snr_db, ([], []), {}, ValueError, ["(0,)", "at least one"]),
+    (transforms.rescale, (W, EYE, [1.0, 1.0, 1.0, 1.0]), {}, ValueError, ["3 != 4"]),
+    (transforms.rescale, (EYE, W, [1.0, 1.0]), {}, ValueError, ["scales", "(4,)", "(2,)"]),
+    (transforms.rescale, (EYE, W, [1.0, 0.0, 1.0, 1.0]), {}, ValueError, ["above 0", "0.0"]),
+    (transforms.rescale, (EYE, W, [1.0, INF[1], 1.0, 1.0]), {}, ValueError, ["scales", "-inf"]),
+    (transforms.smooth_scales, (EYE, W), {"alpha": 1.5}, ValueError, ["alpha", "0 to 1", "1.5"]),
+    (transforms.smooth_scales, (EYE, W), {"alpha": -0.5}, ValueError, ["alpha", "0 or", "-0.5"]),
+    (transforms.smooth_scales, (EYE, W), {"alpha": "0.5"}, TypeError, ["alpha", "'0.5'"]),
+    (transforms.smooth_scales, (NAN, np.eye(2)), {}, ValueError, ["x", "nan", "(1, 0)"]),
+    (transforms.smooth_scales, (EYE, W[0]), {}, ValueError, ["w", "matrix", "(3,)"]),
+    (transforms.awq_scales, (W, EYE), {}, ValueError, ["3 != 4", "(4, 3)"]),
+    (transforms.awq_scales, (EYE, W), {"bits": 1}, ValueError, ["bits", "2 to 16", "1"]),
+    (transforms.awq_scales, (EYE, W), {"group_size": 3}, ValueError, ["group_size", "4", "3"]),
+    (transforms.hadamard, (0,), {}, ValueError, ["n", "at least 1", "0"]),
+    (transforms.hadamard, (2.5,), {}, ValueError, ["n", "whole", "2.5"]),
+    (transforms.hadamard, ("4",), {}, TypeError, ["n", "'4'"]),
+    (transforms.hadamard, (4,), {"seed": -1}, ValueError, ["seed", "at least 0", "-1"]),
+    (transforms.hadamard, (4,), {"seed": 0.5}, ValueError, ["seed", "whole", "0.5"]),
+    (transforms.hadamard, (24,), {"block": 5}, ValueError, ["block", "24", "5"]),
+    (transforms.hadamard, (24,), {"block": 3}, ValueError, ["12, 20 or 28 times", "3"]),
+    (transforms.hadamard, (24,), {"block": 16}, ValueError, ["divide 24", "16"]),
+    (transforms.hadamard, (72,), {"block": 36}, ValueError, ["divide 72", "36"]),
+    (transforms.hadamard_product, (NAN,), {}, ValueError, ["x", "nan"]),
+    (transforms.hadamard_product, ([],), {}, ValueError, ["x is empty"]),
+    (transforms.hadamard_product, (["a"],), {}, TypeError, ["x", "real numbers"]),
+    (transforms.turn, (W, EYE), {}, ValueError, ["3 != 4"]),
+    (transforms.turn, (EYE, W), {"block": 8}, ValueError, ["block", "divide 4", "8"]),
+    (transforms.orthogonal, (0,), {}, ValueError, ["n", "at least 1", "0"]),
+    (transforms.orthogonal, (4,), {"seed": None}, TypeError, ["seed", "None"]),
+    (transforms.block_size, (0,), {}, ValueError, ["n", "at least 1", "0"]),
 ]  # fmt: skip
 
 
@@ -201,6 +229,10 @@ def takes_an_array():
         "error_diffusion": lambda x: ql.error_diffusion(x).codes,
         "quantize_blockwise": lambda x: ql.quantize_blockwise(x).codes,
         "Codebook": lambda x: ql.Codebook("x", x.flatten()).values,
+        "smooth_scales": lambda x: transforms.smooth_scales(x, x),
+        "awq_scales": lambda x: transforms.awq_scales(x, h),
+        "hadamard_product": lambda x: transforms.hadamard_product(x, seed=0),
+        "turn": lambda x: transforms.turn(x, x)[1],
         "errors.relative": lambda x: errors.relative(x, 2 * h),
         "errors.maximum": lambda x: errors.maximum(2 * h, x),
         "errors.snr_db": lambda x: errors.snr_db(x, 2 * h),

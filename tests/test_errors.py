@@ -59,3 +59,27 @@ def test_every_bit_more_is_worth_about_6_decibels():
     # Half the step is 6.02 dB; the levels are 2^(b-1) - 1, so a little more at few bits
     # (31 to 63 is 6.16), and 100,000 samples tell a variance to 0.02 dB.
     assert np.all(np.abs(np.diff(snr) - 6.09) < 0.1)
+
+
+@pytest.mark.parametrize("power", [-1070, -660, -500, 500, 660, 1020])
+def test_the_unit_may_be_the_smallest_or_the_largest_that_float64_has(power):
+    exact, approx = np.array([1.0, -2.0, 0.0]), np.array([1.25, -2.0, 1.0])
+    unit = 2.0**power
+    assert errors.relative(approx * unit, exact * unit) == errors.relative(approx, exact)
+    assert errors.snr_db(approx * unit, exact * unit) == errors.snr_db(approx, exact)
+
+
+def test_an_error_far_below_the_values_does_not_vanish():
+    assert errors.relative([1.0, 2.0**-600], [1.0, 0.0]) == 2.0**-600
+    assert errors.snr_db([1.0, 1e-200], [1.0, 0.0]) == pytest.approx(4000.0)
+
+
+def test_the_largest_numbers_of_opposite_sign_are_twice_as_far_apart_as_one_is_large():
+    assert errors.relative([1.7e308], [-1.7e308]) == 2.0
+    assert errors.maximum([1.7e308], [-1.7e308]) == math.inf  # 3.4e308 is no float64
+
+
+def test_scaling_by_a_power_of_two_leaves_the_bits_of_plain_norms():
+    rng = np.random.default_rng(2)
+    exact, approx = rng.standard_normal((2, 50, 7)) * 10.0 ** rng.uniform(-5, 5, (2, 50, 1))
+    assert errors.relative(approx, exact) == np.linalg.norm(approx - exact) / np.linalg.norm(exact)

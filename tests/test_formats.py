@@ -403,3 +403,52 @@ def test_all_lists_each_format_by_its_own_name():
     names = ["FP32", "TF32", "FP16", "BF16", "FP8_E4M3", "FP8_E5M2"]
     assert list(ALL) == [*names, "FP6_E3M2", "FP6_E2M3", "FP4_E2M1"]
     assert all(ALL[name].name == name for name in ALL)
+
+
+@pytest.mark.parametrize("specials", formats.SPECIALS)
+@pytest.mark.parametrize("exponent_bits", [2, 3, 5, 8, 10])
+def test_the_largest_values_that_float64_has_room_for_come_back(exponent_bits, specials):
+    lowest = 2**exponent_bits - 1024 - (specials == "ieee")
+    for bias in (lowest, lowest + 1, lowest + 50, 1023):
+        f = MiniFloat("x", exponent_bits, 4, bias, specials)
+        codes = np.resize(np.arange(2 ** (f.width - 1)), 2**14)
+        values = f.decode(codes)
+        finite = np.isfinite(values)
+        assert np.array_equal(f.encode(values)[finite], codes[finite])
+        few = f.encode(values[:100])  # by the definition, the others by the quick form
+        assert np.array_equal(few[finite[:100]], codes[:100][finite[:100]])
+        assert np.count_nonzero(~finite[: 2 ** (f.width - 1)]) <= 2**f.mantissa_bits
+
+
+def test_a_format_whose_largest_values_float64_does_not_hold_is_refused():
+    with pytest.raises(ValueError, match="bias must be -1022 to 1023, got -1023"):
+        MiniFloat("x", 1, 2, -1023, "none")
+    with pytest.raises(ValueError, match="exponent_bits must be 1 to 10, got 11"):
+        MiniFloat("x", 11, 2, 1023, "nan")
+
+
+def test_numpy_integers_make_the_same_format_as_whole_numbers():
+    f = MiniFloat("FP16", *np.array([5, 10, 15]))
+    assert f == FP16 and f.max == 65504.0
+
+
+@given(
+    st.lists(st.integers(-(2**63), 2**64 - 1), min_size=1),
+    st.sampled_from([f for f in ALL.values() if f.exponent_bits == 8]),
+    st.integers(0, 49),
+)
+def test_whole_numbers_are_rounded_once(numbers, known, mantissa_bits):
+    wide = MiniFloat("wide", 11, max(mantissa_bits, 1), 1023)
+    for f in (known, wide):
+        for number in numbers:
+            unit = 2 ** max(0, abs(number).bit_length() - 1 - f.mantissa_bits)
+            right = round(Fraction(number, unit)) * unit  # half to even, of the exact number
+            kind = np.uint64 if number > 0 else np.int64
+            assert f.round(kind(number)) == right
+            many = np.full(2**14, number, kind)
+            assert f.round(many)[0] == right
+
+
+def test_a_number_just_above_a_tie_stays_above_it():
+    assert FP32.round(2**60 + 2**36 + 1) == 2**60 + 2**37
+    assert FP32.round(2**60 + 2**36) == 2**60  # the tie itself: to even

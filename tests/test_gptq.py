@@ -203,7 +203,7 @@ def any_settings():
 seeds = st.integers(0, 2**32 - 1)
 
 
-@given(seeds, any_settings(), st.integers(-40, 40), st.sampled_from([np.float32, np.float64]))
+@given(seeds, any_settings(), st.integers(-500, 500), st.sampled_from([np.float32, np.float64]))
 def test_the_unit_of_the_inputs_does_not_matter(seed, settings, power, kind):
     # A power of two, so no digit changes: c X has the Hessian c^2 H, its factor is that of H over
     # c, and every share is a quotient of two of its numbers.
@@ -213,6 +213,29 @@ def test_the_unit_of_the_inputs_does_not_matter(seed, settings, power, kind):
     found = [ql.quantize_gptq(w, ql.hessian(x * c), **settings) for c in (1.0, 2.0**power)]
     assert np.array_equal(found[0].codes, found[1].codes)
     assert np.array_equal(found[0].scale, found[1].scale)
+
+
+@given(seeds, any_settings(), st.integers(-450, 450))
+def test_the_unit_of_the_inputs_scales_the_errors_of_the_steps(seed, settings, power):
+    w, x = problem(seed=seed)
+    one, other = (list(ql.gptq_steps(w, ql.hessian(x * c), **settings)) for c in (1, 2.0**power))
+    for ours, theirs in zip(one, other, strict=True):
+        assert np.array_equal(ours.error * 2.0**power, theirs.error)
+        assert np.array_equal(ours.inverse_row, theirs.inverse_row * 2.0**power)
+        assert ours.loss * 4.0**power == theirs.loss
+
+
+def test_inputs_whose_squares_leave_float64_are_refused():
+    with pytest.raises(ValueError, match=r"2/n X\^T X must be finite, got inf"):
+        ql.hessian([[1e200, 1.0], [1.0, 1.0]])
+
+
+def test_what_is_returned_holds_whole_numbers_and_bools():
+    w, x = problem()
+    for group_size in (6.0, np.int64(6), np.float32(6)):
+        q = ql.quantize_gptq(w, ql.hessian(x), group_size=group_size, symmetric=np.True_)
+        assert type(q.group_size) is int and type(q.symmetric) is bool
+        assert q.dequantize().shape == w.shape
 
 
 @given(seeds, any_settings(), st.floats(1e-6, 1e6))

@@ -15,7 +15,7 @@ import pytest
 import quantlab
 
 PACKAGE = Path(quantlab.__file__).parent
-CORE = sorted(PACKAGE.glob("*.py"))
+CORE = sorted(set(PACKAGE.glob("*.py")) - {PACKAGE / "__main__.py"})  # that is a command
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
            tokenize.ENDMARKER}  # fmt: skip
 ALL_FILES = sorted(PACKAGE.rglob("*.py"))
@@ -36,7 +36,10 @@ LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
         {"lm", "experiments", "show", "_fast"},
         {"torch", "numpy", "matplotlib", "ipywidgets", "anywidget", "IPython", "traitlets"},
     ),
+    "command": ({"lm", "_fast"}, {"gguf"}),  # and quantlab/__main__.py, which starts them
 }  # fmt: skip
+#: Modules of the core that came after the notebooks 00 to 10, in files of their own.
+LATER = ("gguf", "scaled", "transforms", "config", "shapes", "fit")
 HEAVY = ["torch", "matplotlib", "ipywidgets", "anywidget", "transformers", "bitsandbytes",
          "accelerate", "IPython", "ml_dtypes", "scipy", "pandas"]  # fmt: skip
 
@@ -53,6 +56,8 @@ def fresh(code, **more):
 
 def layer(file):
     """The folder of a file: "" for the core."""
+    if file.name == "__main__.py":
+        return "command"
     parts = file.relative_to(PACKAGE).parts
     return parts[0] if len(parts) > 1 else ""
 
@@ -95,7 +100,7 @@ def test_importing_quantlab_adds_less_than_half_of_what_numpy_takes(tmp_path):
     assert min(float(fresh(code, **compiled)[0]) for _ in range(5)) < 0.5
 
 
-@pytest.mark.parametrize("name", ["lm", "experiments.whole_model", "show", "course"])
+@pytest.mark.parametrize("name", ["lm", "experiments.whole_model", "show", "course", "command"])
 def test_importing_a_layer_above_loads_no_model_library(name):
     loaded = fresh(f"import sys, quantlab.{name}; print(*sys.modules)")
     assert {"torch", "transformers", "bitsandbytes"} & set(loaded) == set()
@@ -112,6 +117,14 @@ def test_a_file_imports_only_what_its_layer_may(file):
         else:
             allowed = top in sys.stdlib_module_names or top in outside
             assert allowed, f"{named(file)} imports {name}"
+
+
+@pytest.mark.parametrize("name", ["config", "shapes", "fit"])
+def test_what_plans_a_model_needs_the_standard_library_and_memory_alone(name):
+    allowed = {"_data", "_checks", "memory", "config", "shapes"}
+    for imported in imports(PACKAGE / f"{name}.py"):
+        top, *rest = imported.split(".")
+        assert rest[0] in allowed if top == "quantlab" else top in sys.stdlib_module_names
 
 
 def test_no_two_modules_of_the_core_import_each_other():
@@ -144,8 +157,8 @@ def code_lines(text):
 
 def test_the_definitions_of_notebooks_00_to_10_are_under_1000_lines_of_code():
     counts = {file.stem: len(code_lines(file.read_text(encoding="utf-8"))) for file in CORE}
-    longest, later = max(counts.values()), ("gguf", "scaled", "transforms")
-    for name in later:
+    longest = max(counts.values())
+    for name in LATER:
         counts.pop(name)
     assert sum(counts.values()) < 1000 and longest < 260
 
@@ -197,6 +210,9 @@ def test_every_name_that_quantlab_exports_is_there_and_documented():
         "gptq",
         "codebooks",
         "gguf",
+        "config",
+        "shapes",
+        "fit",
         "scaled",
         "memory",
         "errors",

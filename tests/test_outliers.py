@@ -125,3 +125,11 @@ def test_the_arguments_are_left_alone():
     before = x.copy(), w.copy()
     ql.llm_int8_matmul(x, w)
     assert np.array_equal(x, before[0]) and np.array_equal(w, before[1])
+
+
+def test_a_threshold_of_0_separates_nothing():
+    x, w = np.array([[1.0, 700.0], [3.0, 4.0]], np.float32), np.ones((2, 3), np.float32)
+    assert ql.outlier_columns(x, 0).size == 0
+    whole = ql.llm_int8_matmul(x, w, threshold=0)
+    assert np.array_equal(whole, ql.llm_int8_matmul(x, w, threshold=65504.0))
+    assert not np.array_equal(whole, ql.llm_int8_matmul(x, w))

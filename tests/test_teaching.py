@@ -189,6 +189,18 @@ def _four_bits():
     }
 
 
+def _files():
+    block = np.array([*np.float16(-0.5).tobytes(), 0xA7, *[0x88] * 15], np.uint8)
+    weights = ql.gguf.decode(block, "Q4_0")
+    places = np.flatnonzero(weights).tolist()
+    four, six = (ql.gguf.TYPES[name].bits_per_value for name in ("Q4_K", "Q6_K"))
+    bits = 0.85 * four + 0.15 * six
+    return {
+        "11.a": written(7, 8, 10, -0.5, *places, *weights[places].tolist()),
+        "11.b": written(0.85, 0.15, four, six, rounded(bits, 2), rounded(7e9 * bits / 8e9, 2)),
+    }
+
+
 def _perplexity(chances):
     losses = np.log2(1 / np.array(chances))
     return written(*losses, losses.mean(), 2, rounded(np.exp(-np.mean(np.log(chances))), 2))
@@ -197,12 +209,12 @@ def _perplexity(chances):
 COMPUTED = {}
 for part in (_memory, _whole_numbers, _fractions, _formats, _quantizers):
     COMPUTED |= part()
-for part in (_outliers, _gptq, _comparison, _four_bits):
+for part in (_outliers, _gptq, _comparison, _four_bits, _files):
     COMPUTED |= part()
 
 
 def test_the_exam_has_a_question_to_every_notebook():
-    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in range(11)}
+    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in range(12)}
     assert set(EXAM) == set(COMPUTED)
 
 

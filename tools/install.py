@@ -14,7 +14,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
-EXTRAS = {"lab": "lab,lm", "site": "lab,lm,site", "test": "lab,lm,site,test"}
+EXTRAS = {"lab": "lab,lm,gguf", "site": "lab,lm,gguf,site", "test": "lab,lm,gguf,site,test"}
 INCLUDED = {"lab": ["lab"], "site": ["site"], "test": ["lab", "test"]}  # what is then installed
 
 

@@ -1,8 +1,9 @@
 """Make a reveal.js deck from each notebook: `make slides`, or `python tools/slides.py`.
 
 Which cell begins a slide stands in the notebook, as Jupyter's own slide type (View > Property
-inspector): slide, subslide, fragment, skip, notes. Code is left out where the tag `hide-input` says
-so and where a figure, a table or an explorer comes of it; an `assert` is for the notebook alone.
+inspector): slide, subslide, fragment, skip, notes. A figure that would be narrow beside what shares
+its slide gets one of its own. Code is left out where the tag `hide-input` says so and where a
+figure, a table or an explorer comes of it; an `assert` is for the notebook alone.
 """
 
 import argparse
@@ -23,16 +24,34 @@ MEASURED = {"hardware", "timing"}  # tags of what comes out differently on anoth
 ROW = 100  # characters of a table that stand side by side
 MOST_ROWS = 14  # of a table on a slide
 MOST_LINES = 7  # of code above a result: more of it leaves no room to read the result
+# Pixels of a slide in deck.css: what its cells have, how far a picture is enlarged (deck.js), a
+# line of prose, of code, of a table, a heading, and what is around each cell.
+WIDE, HIGH, LARGEST = 1168, 600, 1.5
+PROSE, CODE, TABLE, HEADING, GAP = 36, 34, 41, 66, 18
+LETTERS = 84  # in a line of prose
+NARROW = 0.75  # a picture this much smaller than it could be needs a slide of its own
+
+
+_PREDICT = re.compile(r'<blockquote class="predict">(.*?)</blockquote>', re.DOTALL)
 
 
 @dataclass
 class Slide:
-    """One slide: a new topic or a step of one, its section's name, its cells in order."""
+    """One slide: a new topic or a step of one, its section's name, its cells in order.
+
+    book: the notebook that it is from, named on the slides of a lecture.
+    """
 
     new_topic: bool
     section: str
     cells: list = field(default_factory=list)  # (cell, comes on a click)
     notes: list = field(default_factory=list)
+    book: str = ""
+
+    @property
+    def label(self):
+        """What stands above the slide: its notebook in a lecture, and a section that goes on."""
+        return " › ".join(filter(None, [self.book, "" if self.new_topic else self.section]))
 
 
 def build(out=OUT, names=None, run=True):
@@ -77,10 +96,14 @@ def write_decks(out, made, names=None):
         guide.add_notes(decks[book.stem], book.number)
         heads = {"series": book.number, "title": book.title, "question": book.question}
         _write(out, book.stem, heads, decks[book.stem], _goals(rendered[0]))
+    from_ = {book.stem: f"Notebook {html.escape(book.name)}" for book, _ in made}
     planned = lectures.read() if names is None else []
     for lecture in planned:
-        chosen = [part.choose(decks[part.notebook]) for part in lecture.parts]
-        series = f"{sum(map(len, chosen))} slides"
+        chosen = []
+        for part in lecture.parts:
+            taken = part.choose(decks[part.notebook])
+            chosen.append([replace(slide, book=from_[part.notebook]) for slide in taken])
+        series = f"{1 + sum(map(len, chosen))} slides"  # with the title's
         heads = {"series": series, "title": lecture.title, "question": lecture.question}
         _write(out, lecture.name, heads, chosen)
     return planned
@@ -131,9 +154,70 @@ def columns(made):
             # What answers a prediction comes on a click, if it does not have a slide of its own.
             late = cell.slide == "fragment" or (cell.answers and slide.cells)
             first, *more = _in_parts(_for_a_slide(cell))
-            slide.cells.append((first, bool(late)))
+            if slide.cells and _narrows([shown for shown, _ in slide.cells] + [first]):
+                more = [first, *more]
+            else:
+                slide.cells.append((first, bool(late)))
             topics[-1] += [Slide(False, section, [(part, False)]) for part in more]
+    _give_context([slide for topic in topics for slide in topic])
     return topics
+
+
+def _narrows(shown):
+    """Say whether a picture among these cells would be narrow, so that a slide can't hold them."""
+    sizes = [tuple(map(int, size)) for cell in shown for size in _sizes(cell)]
+    if not sizes:
+        return False
+    widest, height = max(width for width, _ in sizes), sum(height for _, height in sizes)
+    alone = min(LARGEST, WIDE / widest, HIGH / height)
+    beside = (HIGH - sum(map(_height, shown))) / height
+    return beside < NARROW * alone
+
+
+def _sizes(cell):
+    """The width and height of each picture of a cell, as texts."""
+    return re.findall(r'class="output picture"><img [^>]*width="(\d+)" height="(\d+)"', _all(cell))
+
+
+def _all(cell):
+    return "".join([cell.source, *cell.outputs])
+
+
+def _height(cell):
+    """About how many pixels of a slide a cell takes, its pictures left aside."""
+    blocks = re.findall(r"<(p|li|h[23]|tr)\b[^>]*>(.*?)</\1>", cell.source, re.DOTALL)
+    lines = [math.ceil(len(re.sub(r"<[^>]+>", "", text)) / LETTERS) for _, text in blocks]
+    high = {"p": PROSE, "li": PROSE, "tr": TABLE, "h2": HEADING, "h3": HEADING}
+    prose = sum(high[tag] * count + GAP for (tag, _), count in zip(blocks, lines, strict=True))
+    printed = re.findall(r"<pre\b.*?</pre>", _all(cell), re.DOTALL)
+    code = sum(CODE * (text.count("\n") + 1) + GAP for text in printed)
+    return prose + code + TABLE * "".join(cell.outputs).count("<tr") + GAP
+
+
+def _give_context(slides):
+    """Above a lone printed result puts the question that it answers, else the code it comes of."""
+    asked = ""
+    for slide in slides:
+        for cell, _ in slide.cells:
+            found = _PREDICT.search(cell.source)
+            asked = found[1] if found else asked
+        if not all(_is_lone(cell) for cell, _ in slide.cells):
+            continue
+        first, _ = slide.cells[0]
+        if first.answers:
+            words = asked.replace("<strong>Predict.</strong> ", "")
+            question = f'<div class="asked">{words}</div>'
+            above = replace(first, kind="markdown", source=question, outputs=[])
+            slide.cells.insert(0, (above, False))
+        elif HIDE not in first.tags:
+            slide.cells = [
+                (replace(c, source=_without_asserts(c)), late) for c, late in slide.cells
+            ]
+
+
+def _is_lone(cell):
+    """Say whether nothing is seen of a cell but what it has printed."""
+    return cell.kind == "code" and not cell.source and all("<pre" in o for o in cell.outputs)
 
 
 def _in_parts(cell):
@@ -178,12 +262,16 @@ def _code(cell):
     drawn = ('class="output picture"', "<table", 'class="explorer"')
     if HIDE in cell.tags or any(mark in output for output in cell.outputs for mark in drawn):
         return ""
+    code = _without_asserts(cell)
+    return "" if cell.outputs and code.count("\n") > MOST_LINES else code
+
+
+def _without_asserts(cell):
+    """A cell's code as HTML without its asserts; nothing if nothing else is in it."""
     asserts = [node for node in ast.walk(ast.parse(cell.text)) if isinstance(node, ast.Assert)]
     gone = {line for node in asserts for line in range(node.lineno, node.end_lineno + 1)}
     lines = [line for n, line in enumerate(cell.text.splitlines(), 1) if n not in gone]
-    if not "".join(lines).strip() or (cell.outputs and len(lines) > MOST_LINES):
-        return ""
-    return cells.python("\n".join(lines))
+    return cells.python("\n".join(lines)) if "".join(lines).strip() else ""
 
 
 def _bare(output):

@@ -101,15 +101,20 @@ def function(*cases, look_at=""):
     return check
 
 
-def is_unanswered(answer):
-    """Say whether `answer` is still the ``...`` of the exercise, or holds one."""
+def is_unanswered(answer, deepest=8):
+    """Say whether `answer` is still the ``...`` of the exercise, or holds one.
+
+    deepest: as far as lists in lists are looked through; a list may hold itself.
+    """
     if answer is None or answer is Ellipsis:
         return True
     if isinstance(answer, str):
         return answer.strip() in ("", "...")
     if isinstance(answer, np.ndarray):
-        return answer.dtype == object and any(is_unanswered(v) for v in answer.flat)
-    return isinstance(answer, (list, tuple)) and any(is_unanswered(v) for v in answer)
+        answer = answer.ravel().tolist() if answer.dtype == object else []
+    if not isinstance(answer, (list, tuple)) or not deepest:
+        return False
+    return any(is_unanswered(v, deepest - 1) for v in answer)
 
 
 def short(answer, digits=4):
@@ -122,7 +127,7 @@ def short(answer, digits=4):
     """
     array = _numbers(answer)
     if array is None:
-        return _crop(repr(answer))
+        return _crop(_said(repr, answer))
     write = str if array.dtype.kind in "biu" else _writer(array, digits)
     return np.array2string(
         array, separator=", ", max_line_width=70, threshold=40, formatter={"all": write}
@@ -138,9 +143,10 @@ def _try(answer, case, look_at, first):
         with contextlib.redirect_stdout(printed):
             result = answer(*copy.deepcopy(case.args))
     except (Exception, SystemExit) as error:
-        if "ellipsis" in str(error):  # the "..." of the exercise met an operator
+        said = _said(str, error)
+        if "ellipsis" in said:  # the "..." of the exercise met an operator
             raise Unanswered from None
-        raised = f"raises {type(error).__name__}: {error}"
+        raised = f"raises {type(error).__name__}: {said}"
         return Wrong(about, raised, look_at=_place(error, look_at), **_asked(case))
     finally:
         sys.stdout.write(printed.getvalue())
@@ -152,13 +158,23 @@ def _try(answer, case, look_at, first):
         if first:
             raise Unanswered
         look_at = "does every path return a value?"
-        return Wrong(about, f"returns {result!r}", look_at=look_at, **_asked(case))
+        return Wrong(
+            about, f"returns {_crop(_said(repr, result))}", look_at=look_at, **_asked(case)
+        )
     if isinstance(case, Case):
         return _compare(result, case.expected, about, case.within, case.why, look_at, case.mistakes)
-    if case.holds(result):
+    if _holds(case, result):
         return None
-    tried = not _is_trivial(result)
+    tried = not is_trivial(result)
     return Wrong(about, short(result), look_at=look_at, counts=tried, **_asked(case))
+
+
+def _holds(case, result):
+    """Say whether a result has a property. One that it can't even be asked for it has not."""
+    try:
+        return bool(case.holds(result))
+    except Exception:
+        return False
 
 
 def _compare(yours, expected, about, within, why, look_at, mistakes):
@@ -171,7 +187,7 @@ def _compare(yours, expected, about, within, why, look_at, mistakes):
     wanted = ""
     if within is not None:
         wanted = f"within {why + ', ' if why else ''}{within:.4g}"
-    return Wrong(about, left, right, look_at, wanted, counts=not _is_trivial(yours))
+    return Wrong(about, left, right, look_at, wanted, counts=not is_trivial(yours))
 
 
 def _same(yours, expected, within):
@@ -179,7 +195,7 @@ def _same(yours, expected, within):
         return isinstance(yours, str) and isinstance(expected, str) and yours.strip() == expected
     ours, theirs = _numbers(expected), _numbers(yours)
     if ours is None:
-        return type(yours) is type(expected) and yours == expected
+        return type(yours) is type(expected) and bool(yours == expected)
     if theirs is None or theirs.shape != ours.shape:
         return False
     exact = ours.dtype.kind in "biu"
@@ -206,7 +222,7 @@ def _numbers(answer):
     return array if array.dtype.kind in "biuf" else None
 
 
-def _is_trivial(answer):
+def is_trivial(answer):
     """Say whether `answer` is nothing but zeros, or empty: a way to ask, not a try."""
     numbers = _numbers(answer)
     if numbers is None:
@@ -260,7 +276,18 @@ def _writer(array, digits):
 
 def _written(argument):
     """Return `argument` as a learner would type it."""
-    return _crop(repr(argument.tolist() if hasattr(argument, "tolist") else argument))
+    return _crop(_said(repr, argument.tolist() if hasattr(argument, "tolist") else argument))
+
+
+def _said(write, thing):
+    """Return what `repr` or `str` write of a thing, or its kind if they can't.
+
+    A whole number of over 4,300 digits is refused by Python, and a class can have its own words.
+    """
+    try:
+        return write(thing)
+    except Exception:
+        return f"a value of type {type(thing).__name__} that cannot be written out"
 
 
 def _crop(text, longest=200):

@@ -30,6 +30,10 @@ _PLAN = {
     "08_four_bits": ("Four bits", "Four bits name sixteen values: which sixteen?"),
     "09_a_whole_model": ("A whole model", "At how many bits does a model forget what it learned?"),
     "10_load_in_4_bits": ("Load in 4 bits", "What does each flag of a 4-bit load change?"),
+    "11_a_file_that_runs": (
+        "A file that runs",
+        "Can you write, byte by byte, the file from which a laptop runs your model?",
+    ),
     "13_floats_with_a_shared_scale": (
         "Floats with a shared scale",
         "What does a block of 4-bit floats lose to the scale that it shares?",

@@ -1,8 +1,10 @@
 """What a model's weights take in any format, and how many devices hold them."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from .. import memory
+from .._checks import one_of, positive
 
 BLOOM = 176.247271424  # billions of parameters; notebook 00 counts them
 #: Well-known models: (name, billions of parameters, all experts included). The long numbers follow
@@ -71,23 +73,29 @@ def footprint(billions, format, block_size=None, double_quant=False, device=32, 
     format has no use for them they are left out, and the note says so. device: GB of one device.
     headroom: percent of each device kept free.
     """
-    key = FORMATS[format]
+    key = FORMATS[one_of("format", format, FORMATS)]
+    parameters, device = _giga("billions", billions), _giga("device", device)
     note = _without_effect(key, format, block_size, double_quant)
     if memory.VALUE_BITS[key] >= 16 or key in memory.BUILT_IN_SCALE:
         block_size = None
     arguments = (key, block_size, double_quant and block_size is not None)
-    size = memory.weight_bytes(billions * 1e9, *arguments)
+    size = memory.weight_bytes(parameters, *arguments)
     return Footprint(
-        parameters=billions * 1e9,
+        parameters=parameters,
         format=format,
         code_bits=memory.VALUE_BITS[key],
         bits=memory.bits_per_weight(*arguments),
         bytes=size,
-        devices=memory.devices_needed(size, device * 1e9, headroom / 100),
-        device_bytes=device * 1e9,
-        usable_bytes=device * 1e9 * (1 - headroom / 100),
+        devices=memory.devices_needed(size, device, headroom / 100),
+        device_bytes=device,
+        usable_bytes=device * (1 - headroom / 100),
         note=note,
     )
+
+
+def _giga(name, number):
+    """Return 10^9 times a number as it is written: 17.1 * 1e9 is a little more than 17.1e9."""
+    return float(Decimal(str(float(positive(name, number, or_zero=True)))).scaleb(9))
 
 
 def _without_effect(key, format, block_size, double_quant):

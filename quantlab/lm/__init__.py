@@ -6,7 +6,9 @@ first function that needs them.
 
 import logging
 
+from .cache import CacheFormat, quantize_cache
 from .gguf_file import GGUFFile, export_gguf
+from .gguf_importance import importance_matrix
 from .gguf_run import run_gguf
 from .loading import keep_as_stored, load
 from .measure import Facts, TextLoss
@@ -16,8 +18,9 @@ from .quantizing import quantize
 from .transforming import awq, rotate, smooth
 
 __all__ = [
-    "Facts", "GGUFFile", "Model", "TextLoss", "awq", "export_gguf", "keep_as_stored", "load",
-    "quantize", "quantize_activations", "rotate", "run_gguf", "smooth",
+    "CacheFormat", "Facts", "GGUFFile", "Model", "TextLoss", "awq", "export_gguf",
+    "importance_matrix", "keep_as_stored", "load", "quantize", "quantize_activations",
+    "quantize_cache", "rotate", "run_gguf", "smooth",
 ]  # fmt: skip
 
 # transformers imports torchao wherever it is installed, and that speaks of parts nobody asked for.

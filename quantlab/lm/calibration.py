@@ -8,6 +8,7 @@ import contextlib
 import functools
 
 from .. import _data
+from .._checks import shown
 from ..gptq import hessian
 from .measure import encode
 
@@ -29,7 +30,7 @@ def calibration_windows(model, calibration=None):
         calibration = (_data.path("texts") / "calibration.txt").read_text(encoding="utf-8")
     texts = [calibration] if isinstance(calibration, str) else calibration
     if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"calibration must be a text or a list of texts, got {calibration!r}")
+        raise TypeError(f"calibration must be a text or a list of texts, got {shown(calibration)}")
     tokens = [token for text in texts for token in encode(model.tokenizer, text)]
     begin = model.tokenizer.bos_token_id
     inner = min(model.window - (begin is not None), len(tokens))

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import gguf as blocks
-from .._checks import one_of
+from .._checks import finite_array, one_of, shown
+from .files import path_of
 from .online import check_ordinary
 
 #: Types that are floats as they are. The others are blocks, which the core encodes.
@@ -122,7 +123,7 @@ def need(package, what):
 
 def _free(path):
     """Return the absolute path of a file that can be written."""
-    path = Path(path).expanduser().absolute()
+    path = path_of("path", path)
     if path.exists():
         raise FileExistsError(f"{path} is there already: name a new file")
     if not path.parent.is_dir():
@@ -164,11 +165,13 @@ def _architecture(model):
 def _checked(importance, model):
     """Return an importance matrix by the names of torch's weights; refuse what fits no layer."""
     sizes = {name: layer.in_features for name, layer in model.linears()}
-    found = {}
-    for name, values in (importance or {}).items():
+    found, importance = {}, {} if importance is None else importance
+    if not isinstance(importance, dict):
+        raise TypeError(f"importance must be a dict by names of layers, got {shown(importance)}")
+    for name, values in importance.items():
         if name not in sizes:
             raise ValueError(f"importance names {name!r}, which is no linear layer of the model")
-        values = np.asarray(values, np.float32)
+        values = finite_array(f"importance of {name}", values).astype(np.float32)
         if values.shape != (sizes[name],):
             raise ValueError(
                 f"importance of {name} must have the shape ({sizes[name]},), one number for each "

@@ -3,15 +3,18 @@
 import http.client
 import json
 import secrets
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from .._checks import one_of, whole
+from .._checks import text as checked_text
 from . import measure
+from .files import path_of
 from .gguf_file import need
 
 #: The most tokens at a time; a file may allow more, for which the memory is not there.
 LONGEST = 4096
+#: Types of a cache: two of whole numbers and blocks, two of floats.
+CACHES = ("F16", "F32", "Q8_0", "Q4_0")
 
 
 def run_gguf(path, threads=1, cache="F16"):
@@ -19,7 +22,8 @@ def run_gguf(path, threads=1, cache="F16"):
 
     path: of a file. threads: that compute. They wait for each other without pause: a second one
     helps if it has a core to itself, and slows everything down, up to hundreds of times, if not.
-    cache: "F16" or "F32", the type of the keys and values that are kept for the next token.
+    cache: one of `CACHES`, the type of the keys and values that are kept for the next token, or a
+    pair of them: keys, values. In few bits they are turned by a Hadamard matrix first.
 
     ``with lm.run_gguf(path) as model: print(model.generate_text("Once upon a time"))``
 
@@ -28,13 +32,17 @@ def run_gguf(path, threads=1, cache="F16"):
     Raises FileNotFoundError without the file, ValueError for one that llama.cpp can't load, and
     ImportError without xllamacpp.
     """
-    path = Path(path).expanduser().absolute()
+    path = path_of("path", path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    whole("threads", threads, 1)
-    one_of("cache", cache, ("F16", "F32"))
+    threads = whole("threads", threads, 1, most=1024)
+    pair = (cache, cache) if isinstance(cache, str) else tuple(cache)
+    if len(pair) != 2:
+        raise ValueError(f"cache must be a type or a pair, of keys and values; got {cache!r}")
+    for one in pair:
+        one_of("cache", one, CACHES)
     need("xllamacpp", "running a GGUF file")
-    return Running(path, threads, cache)
+    return Running(path, threads, pair)
 
 
 class Running:
@@ -55,8 +63,10 @@ class Running:
         settings.n_parallel = 1
         settings.n_ctx = LONGEST
         settings.fit_params = False
-        if cache == "F32":
-            settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        settings.cache_type_k, settings.cache_type_v = (
+            getattr(xllamacpp.ggml_type, f"GGML_TYPE_{one}") for one in cache
+        )
+        if "F32" in cache:
             # Its fused kernel for attention rounds to 16 bits whatever the cache has.
             settings.flash_attn_type = (
                 xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -86,9 +96,7 @@ class Running:
 
     def tokens(self, text):
         """Return the tokens of a text as llama.cpp reads it: a list, after the beginning token."""
-        if not isinstance(text, str):
-            raise TypeError(f"a text must be a string, got {type(text).__name__}")
-        asked = {"content": text, "add_special": True, "parse_special": False}
+        asked = {"content": checked_text("text", text), "add_special": True, "parse_special": False}
         return self._ask("POST", "/tokenize", asked)["tokens"]
 
     def generate_text(self, prompt, max_new_tokens=60):
@@ -101,7 +109,7 @@ class Running:
 
     def tokens_per_second(self, prompt="Once upon a time", new_tokens=64):
         """Return new tokens per second of greedy generation, by llama.cpp's clock, warmed up."""
-        ids = self.tokens(prompt)
+        ids, new_tokens = self.tokens(prompt), whole("new_tokens", new_tokens, 1)
         self._complete(ids, min(8, new_tokens), ignore_eos=True)
         timings = self._complete(ids, new_tokens, ignore_eos=True)["timings"]
         return timings["predicted_per_second"]
@@ -132,9 +140,9 @@ class Running:
         if len(tokens) < 2:
             raise ValueError(f"the text has {len(tokens)} tokens; perplexity needs at least 2")
         window = min(self.longest, 1024) if window is None else window
-        whole("window", window, 2, self.longest)
+        window = whole("window", window, 2, self.longest)
         stride = max(1, window // 2) if stride is None else stride
-        whole("stride", stride, 1, window - 1)
+        stride = whole("stride", stride, 1, window - 1)
         nats, count = 0.0, 0
         for [ids], scored in measure.windows(tokens, window, stride, begin, at_once=1):
             for end in range(len(ids) - scored, len(ids)):
@@ -145,6 +153,12 @@ class Running:
     def perplexity(self, text, window=None, stride=None):
         """Return the perplexity of a text: e to the mean loss per token."""
         return self.text_loss(text, window, stride).perplexity
+
+    def facts(self):
+        """Ask for the numbers 0 to 255 in binary and return the `Facts`, as `Model.facts` does."""
+        asked = [f"The number {n} is" for n in range(256)]
+        answers = [self.generate_text(text, 9)[len(text) :] for text in asked]
+        return measure.Facts(tuple(answer.strip()[:8] for answer in answers))
 
     def _chance(self, ids, token):
         """Return the log probability of one token after others."""

@@ -145,11 +145,18 @@ def survey(model):
             words, bits = weight.kind, weight.bits
         else:
             words, bits = _words(result, model.method), result.bits_per_value * weight.count
+            bits += _mean_bits(result)
         online = of(weight.module)
         if online is not None and online.bits is not None:
             words += f", activations {online.width}"
         found.append(Held(weight.name, weight.count, words, bits))
     return found
+
+
+def _mean_bits(result):
+    """The 32 bits of the mean that double quantization keeps once for each layer, else 0."""
+    nested = isinstance(result, Transposed) and result.stored.nested is not None
+    return 32 * nested
 
 
 def _words(result, method):

@@ -1,18 +1,19 @@
 """Load a model: the bundled one by name, a folder, or a hub id; 32, 16, 8 or 4 bits a weight."""
 
+import contextlib
 import copy
 import errno
 import functools
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import _data
+from .._checks import flag, shown
 from ..affine import Quantized
 from ..memory import weight_bytes
-from . import layers, stored
+from . import files, layers, stored
 from .machine import best_device, check_disk, check_memory, disk_is_full, has_bf16
 from .model import Model
 from .stored import checkpoint
@@ -22,6 +23,8 @@ PLAIN = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 QUANTIZED = ("int8", "nf4", "fp4")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 PART = re.compile(r"model-\d+-of-\d+\.safetensors")
+#: What a load reads beside the weights.
+BESIDE = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 PATIENCE = 2.5  # seconds for the first answer of the hub
 
 
@@ -41,20 +44,22 @@ def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_st
     What a load in few bits leaves in 16 is in `Model.left_out()`; a warning names it if that is
     more than a tenth of the body, as with fused experts.
     Weights come from safetensors files alone, and no code that lies beside them is ever run.
-    Returns `Model`. Raises ValueError for what is not served or stays in 16 bits altogether,
-    ImportError without bitsandbytes, MemoryError (before anything is loaded) if the weights cannot
-    fit, OSError (before anything is downloaded) if the disk has no room, ConnectionError without
-    the network, PermissionError for a gated model, FileNotFoundError for one that is not there.
+    All weights are read once beforehand, to see that they are whole and finite.
+    Returns `Model`. Raises ValueError for what is not served or stays in 16 bits altogether and for
+    files that are missing, damaged or not of one model, ImportError without bitsandbytes,
+    MemoryError (before anything is loaded) if the weights cannot fit, OSError (before anything is
+    downloaded) if the disk has no room, ConnectionError without the network, PermissionError for a
+    gated model or a wrong token, FileNotFoundError for one that is not there.
     """
-    device = best_device(device)
-    source, local, dtype, config, kept = _plan(name, quantization, device, double_quant)
+    device, as_stored = best_device(device), flag("as_stored", as_stored)
+    source, shape, dtype, config, kept = _plan(name, quantization, device, double_quant)
     label = kept.label if kept else _label(quantization, dtype)
     if config is not None:
         _need_bitsandbytes()
-    weights = weigh(source, config, local)
+    weights = weigh(source, shape, config)
     needed, others = weights.bytes(dtype, config), weights.choices(has_bf16(device))
     check_memory(needed, device, f"{name} in {label}", others)
-    model = _load(source, local, dtype, config, device, kept)
+    model = _load(source, shape, dtype, config, device, kept)
     if config is not None:
         _look_at_layers(model, label)
     if as_stored:
@@ -69,10 +74,10 @@ def find(name):
     letter that is one of / . ~, or an owner's name that is a folder here.
     Raises ValueError for any other name, with the names that would do.
     """
-    if not isinstance(name, (str, Path)):
-        raise TypeError(f"name must be a string or a path, got {name!r}")
     if str(name) == BUNDLED:
         return str(_data.path(BUNDLED)), True
+    if name != "":
+        files.path_of("name", name)
     folder = Path(name).expanduser()
     if str(name) and folder.is_dir():
         if not (folder / "config.json").exists():
@@ -98,6 +103,24 @@ def _absent(name, folder):
     beside = sorted(place.name for place in folder.parent.iterdir() if place.is_dir())
     there = ", ".join(beside[:5]) + ", ..." * (len(beside) > 5) or "no folders"
     return f"there is no folder {name!r}; {folder.parent}, a folder here, has {there}"
+
+
+class Source(NamedTuple):
+    """Where a model is.
+
+    name: a folder or a hub id. folder: the one that has its config.json. sizes: the bytes of each
+    file of weights that the hub has, by name; None if nothing may be asked of the hub.
+    """
+
+    name: str
+    folder: Path
+    sizes: dict | None = None
+
+
+def _source(name):
+    """Return the `Source` of a name; of a hub model config.json is downloaded, no more."""
+    found, local = find(name)
+    return Source(found, Path(found)) if local else _reach_hub(found)
 
 
 class Weights(NamedTuple):
@@ -142,20 +165,19 @@ def estimate_bytes(source, dtype, config=None):
     with their scales, 8-bit rows), everything else in `dtype`. A model that is stored quantized
     takes what its files take.
     """
-    return weigh(source, config, Path(source).is_dir()).bytes(dtype, config)
+    source = _source(source)
+    shape = files.shape(source.folder / "config.json")
+    return weigh(source, shape, config).bytes(dtype, config)
 
 
-def weigh(source, config=None, local=True):
-    """Return the `Weights` of a folder or hub id; local: nothing may be asked of the hub."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    options = {"trust_remote_code": False}
-    shape = AutoConfig.from_pretrained(source, local_files_only=local, **options)
+def weigh(source, shape, config=None):
+    """Return the `Weights` of a `Source`. shape: its transformers config."""
     if getattr(shape, "quantization_config", None) is not None:
-        return Weights(0, 0, sum(_weight_files(source, local).values()))
-    with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(shape, **options)
+        sizes = source.sizes
+        if sizes is None:
+            sizes = {file: file.stat().st_size for file in files.weight_files(source.folder)}
+        return Weights(0, 0, sum(sizes.values()))
+    network = files.empty_network(shape, source.folder)
     every = sum(p.numel() for p in network.parameters())
     return Weights(every, sum(layer.weight.numel() for layer in _quantizable(network, config)))
 
@@ -180,24 +202,9 @@ def _quantizable(network, config):
     ]
 
 
-def _weight_files(source, local):
-    """Return the bytes of each file of weights that a load reads, by name."""
-    from huggingface_hub import model_info, snapshot_download
-
-    if local:
-        here = Path(source).is_dir()
-        folder = source if here else snapshot_download(source, local_files_only=True)
-        sizes = {file.name: file.stat().st_size for file in Path(folder).glob("*.safetensors")}
-    else:
-        files = model_info(source, files_metadata=True).siblings
-        sizes = {file.rfilename: file.size for file in files}
-    return {name: sizes[name] for name in _read(sizes)}
-
-
 def _read(names):
     """Return the files of weights that transformers reads: one, or its parts."""
-    one = "model.safetensors"
-    return [one] if one in names else [name for name in names if PART.fullmatch(name)]
+    return [files.ONE] if files.ONE in names else [name for name in names if PART.fullmatch(name)]
 
 
 def predict_bytes(name=BUNDLED, quantization=None, device=None, double_quant=False):
@@ -205,24 +212,25 @@ def predict_bytes(name=BUNDLED, quantization=None, device=None, double_quant=Fal
 
     Nothing but the shape of the model is read: of a hub model config.json is downloaded, no more.
     """
-    source, local, dtype, config, _ = _plan(name, quantization, best_device(device), double_quant)
-    return weigh(source, config, local).bytes(dtype, config)
+    plan = _plan(name, quantization, best_device(device), double_quant)
+    source, shape, dtype, config, _ = plan
+    return weigh(source, shape, config).bytes(dtype, config)
 
 
 def _plan(name, quantization, device, double_quant):
-    """Return what a load starts from: source, whether it is local, dtype, config, `Checkpoint`.
+    """Return what a load starts from: `Source`, transformers config, dtype, config, `Checkpoint`.
 
     What is stored in few bits has its own dtype and config; another quantization is refused.
     """
-    source, local = find(name)
-    dtype, config = _precision(quantization, device, double_quant)
-    local = local or _reach_hub(source)
-    kept = checkpoint(source)
+    dtype, config = _precision(quantization, device, flag("double_quant", double_quant))
+    source = _source(name)
+    shape = files.shape(source.folder / "config.json")
+    kept = checkpoint(shape)
     if kept is not None:
         _check_agrees(name, kept, quantization, double_quant)
         kept.check_packages(name)
         dtype, config = _stored_precision(kept, device)
-    return source, local, dtype, config, kept
+    return source, shape, dtype, config, kept
 
 
 def _precision(quantization, device, double_quant):
@@ -239,9 +247,11 @@ def _precision(quantization, device, double_quant):
             )
         return half, quantization
     if not isinstance(quantization, (str, type(None))):
-        raise TypeError(f"quantization must be a name or BitsAndBytesConfig, got {quantization!r}")
+        raise TypeError(
+            f"quantization must be a name or BitsAndBytesConfig, got {shown(quantization)}"
+        )
     if double_quant and quantization not in ("nf4", "fp4"):
-        raise ValueError(f"double_quant is for 'nf4' and 'fp4', got {quantization!r}")
+        raise ValueError(f"double_quant is for 'nf4' and 'fp4', got {shown(quantization)}")
     if quantization is None:
         return half, None
     if quantization in PLAIN:
@@ -253,7 +263,7 @@ def _precision(quantization, device, double_quant):
         return getattr(torch, PLAIN[quantization]), None
     if quantization not in QUANTIZED:
         allowed = ", ".join([*PLAIN, *QUANTIZED])
-        raise ValueError(f"quantization must be one of {allowed}, got {quantization!r}")
+        raise ValueError(f"quantization must be one of {allowed}, got {shown(quantization)}")
     if quantization == "int8":
         return half, BitsAndBytesConfig(load_in_8bit=True)
     return half, BitsAndBytesConfig(
@@ -314,23 +324,47 @@ def _need_bitsandbytes():
 
 
 def _reach_hub(hub_id):
-    """Make sure that a hub model can be had; return whether from this machine's cache alone.
+    """Make sure that a hub model can be had; return its `Source`.
 
     Downloads its config.json, the smallest proof. If the hub gives no answer within `PATIENCE`
     seconds, a model that is in the cache as a whole is taken from there.
     """
-    from huggingface_hub import errors, hf_hub_download, model_info
+    from huggingface_hub import hf_hub_download, model_info
 
-    page = f"https://huggingface.co/{hub_id}"
     try:
         _first_answer()
     except Exception as error:  # of httpx, which has been renamed once, or of a name server
         if _is_cached(hub_id):
-            return True
+            return Source(hub_id, Path(_cached_file(hub_id, "config.json")).parent)
         raise _unreachable(hub_id) from error
-    try:
+    with _hub(hub_id):
         info = model_info(hub_id, files_metadata=True, timeout=30)
-        hf_hub_download(hub_id, "config.json")
+        config = hf_hub_download(hub_id, "config.json")
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings}
+    files.check_hub_files(hub_id, sizes)
+    sizes = {name: sizes[name] for name in _read(sizes)}
+    absent = [name for name in sizes if not _cached_file(hub_id, name, info.sha)]
+    check_disk(sum(sizes[name] for name in absent), _cache(), hub_id)
+    return Source(hub_id, Path(config).parent, sizes)
+
+
+def _download(source):
+    """Download what is not in the cache of a hub model; return its folder there."""
+    from huggingface_hub import snapshot_download
+
+    with _hub(source.name):
+        wanted = [*BESIDE, *source.sizes]
+        return Path(snapshot_download(source.name, allow_patterns=wanted, ignore_patterns="*/*"))
+
+
+@contextlib.contextmanager
+def _hub(hub_id):
+    """Turn what goes wrong with the hub into an error that says what to do."""
+    from huggingface_hub import errors
+
+    page = f"https://huggingface.co/{hub_id}"
+    try:
+        yield
     except errors.GatedRepoError as error:
         raise PermissionError(
             f"{hub_id} is gated: accept its licence at {page} and log in (hf auth login), or "
@@ -340,16 +374,51 @@ def _reach_hub(hub_id):
         raise FileNotFoundError(
             f"the hub has no model {hub_id!r} with a config.json (or it is private): see {page}"
         ) from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except Exception as error:  # of the hub, of httpx, or of this machine
+        if getattr(error, "errno", None) == errno.ENOSPC:
             raise disk_is_full(_cache(), f"{hub_id} has no room there") from error
-        if error.errno is not None:  # of this machine: errors of the hub have no number
+        if getattr(error, "errno", None) is not None:  # errors of the hub have no number
             raise
-        raise _unreachable(hub_id) from error
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings}
-    absent = [name for name in _read(sizes) if not _cached_file(hub_id, name, info.sha)]
-    check_disk(sum(sizes[name] for name in absent), _cache(), hub_id)
-    return False
+        raise _refused(hub_id, _status(error), error) from error
+
+
+def _status(error):
+    """Return the status of the hub's answer that an error comes from, or None."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status is not None:
+            return status
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _refused(hub_id, status, error):
+    """Return the error that says what to do. status: of the hub's answer; None for none."""
+    if status == 401:
+        return PermissionError(
+            f"the hub does not take your token for {hub_id!r}: log in anew (hf auth login), or "
+            "out (hf auth logout, and no HF_TOKEN); an open model needs none"
+        )
+    if status == 403:
+        return PermissionError(
+            f"the hub refuses {hub_id!r} to you: ask for access at https://huggingface.co/{hub_id} "
+            f"or take an open model, such as 'Qwen/Qwen2.5-0.5B', or {BUNDLED!r}"
+        )
+    if status == 429:
+        return ConnectionError(
+            f"the hub has had too many requests from here and refuses {hub_id!r}: wait some "
+            "minutes, or log in (hf auth login), which allows more"
+        )
+    if status is not None and status >= 500:
+        return ConnectionError(
+            f"cannot reach the hub for {hub_id!r}: it answers with a fault of its own ({status}). "
+            f"Try again in some minutes, or use {BUNDLED!r}, which needs no network."
+        )
+    return ConnectionError(
+        f"cannot reach the hub for {hub_id!r}, or the download broke off "
+        f"({type(error).__name__}). Check the network (and HF_ENDPOINT) and load again: what has "
+        f"come is kept. Or use {BUNDLED!r}, which needs none."
+    )
 
 
 def _first_answer():
@@ -390,35 +459,40 @@ def _cached_file(hub_id, name, revision=None):
 
 def _is_cached(hub_id):
     """Say whether the shape and all weights of a model are in the hub's cache."""
-    index = _cached_file(hub_id, "model.safetensors.index.json")
-    parts = {"model.safetensors"}
+    index = _cached_file(hub_id, files.INDEX)
+    parts = {files.ONE}
     if index:
-        parts = set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
+        parts = set(files.read_json(Path(index)).get("weight_map", {}).values())
     return all(_cached_file(hub_id, name) for name in ("config.json", *parts))
 
 
-def _load(source, local, dtype, config, device, kept=None):
+def _load(source, shape, dtype, config, device, kept=None):
     """Load what is checked. kept: the `Checkpoint` of weights that are stored in few bits."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    options = {"trust_remote_code": False, "local_files_only": local}
-    if kept is not None:
-        options["config"], config = kept.shape, None
+    local = source.sizes is None
+    folder = source.folder if local else _download(source)
+    files.check_weights(folder, dtype if kept is None else None)
+    tokenizer = files.tokenizer(folder, shape.get_text_config().vocab_size)
     with _quiet(local):
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        network = AutoModelForCausalLM.from_pretrained(
-            source,
+        network, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=shape,
             dtype=dtype,
-            quantization_config=config,
+            quantization_config=config if kept is None else None,
             device_map={"": device},
             use_safetensors=True,
-            **options,
+            trust_remote_code=False,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # to name them
+            output_loading_info=True,
         )
+    files.check_fit(folder, report)
     network.eval()
     method = kept.method if kept is not None else ""
-    model = Model(network, tokenizer, name=Path(source).name, method=method)
+    model = Model(network, tokenizer, name=Path(source.name).name, method=method)
     if method == "compressed-tensors":
-        _keep_codes(model, source, kept)
+        _keep_codes(model, folder, kept)
     return model
 
 
@@ -476,13 +550,15 @@ def keep_as_stored(network):
     perplexities depend on the machine and a later save quantizes anew. It spares layers in training
     mode, and a linear layer does nothing else in that mode. network: any loaded model.
     """
+    if not hasattr(network, "modules"):
+        raise TypeError(f"network must be one of torch, got {shown(network)}")
     for layer in network.modules():
         if type(layer).__name__ == "Linear4bit":
             layer.train()
 
 
 class _quiet:
-    """No loading bar for a model that loads in a blink; downloads keep theirs."""
+    """No loading bar for a model that loads in a blink, and no report of what our error says."""
 
     def __init__(self, wanted):
         self.wanted = wanted
@@ -491,6 +567,8 @@ class _quiet:
         from huggingface_hub import utils as hub
         from transformers.utils import logging
 
+        self.reports = logging.get_logger("transformers.modeling_utils")
+        self.reports.disabled = True  # by a level it would begin to report something else
         self.loading = logging.is_progress_bar_enabled()
         self.downloads = not hub.are_progress_bars_disabled()
         if self.wanted:
@@ -500,6 +578,7 @@ class _quiet:
         from huggingface_hub import utils as hub
         from transformers.utils import logging
 
+        self.reports.disabled = False
         if self.wanted and self.loading:
             logging.enable_progress_bar()
         if self.wanted and self.downloads:

@@ -4,6 +4,8 @@ import errno
 import shutil
 from pathlib import Path
 
+from .._checks import shown
+
 
 def best_device(device=None):
     """Return `device`; for None or "auto" "cuda" if there is one that torch can use, else "cpu".
@@ -17,7 +19,7 @@ def best_device(device=None):
     if device is None or device == "auto":
         return "cuda" if available else "cpu"
     if not isinstance(device, (str, torch.device)):
-        raise TypeError(f"device must be None, 'cpu' or 'cuda', got {device!r}")
+        raise TypeError(f"device must be None, 'cpu' or 'cuda', got {shown(device)}")
     kind, _, index = str(device).partition(":")
     if kind == "cuda" and not available:
         raise ValueError(
@@ -30,7 +32,7 @@ def best_device(device=None):
             "GPU. Leave device=None for the CPU; tiny-lm is quick there."
         )
     if kind not in ("cpu", "cuda"):
-        raise ValueError(f"device must be None, 'auto', 'cpu' or 'cuda', got {device!r}")
+        raise ValueError(f"device must be None, 'auto', 'cpu' or 'cuda', got {shown(device)}")
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if index and not (index.isdigit() and int(index) < count):
         raise ValueError(f"device={device!r}: the last {kind} device is {kind}:{count - 1}")

@@ -5,10 +5,13 @@ import math
 import time
 from dataclasses import dataclass
 
-from .._checks import whole
+from .._checks import shown, whole
+from .._checks import text as checked_text
 from . import layers
 from .machine import wait_for
 
+#: New tokens in one text: some models set no end, and more than this takes days.
+MOST_TOKENS = 1_000_000
 #: Bytes that the logits of the windows read at once may take, at 4 bytes each. One window is
 #: always read: 1,024 tokens of a vocabulary of 152 thousand take 622 MB.
 LOGITS_BYTES = 256e6
@@ -99,6 +102,8 @@ def window_divergences(model, reference, text, window=None, stride=None):
     sure it is which of them is nearer. Arguments and errors as for `divergence`, whose pieces these
     are.
     """
+    if not hasattr(reference, "tokenizer"):
+        raise TypeError(f"reference must be a Model, got {shown(reference)}")
     if model.tokenizer.get_vocab() != reference.tokenizer.get_vocab():
         raise ValueError(
             f"model and reference need the same tokens, got {model.name} and {reference.name}"
@@ -214,19 +219,16 @@ def windows(tokens, window, stride, begin, at_once):
 
 def _check_window(model, window, stride):
     window = model.window if window is None else window
+    window = whole("window", window)
     if not 2 <= window <= model.longest:
         limit = f"2 to {model.longest}" if model.longest < math.inf else "at least 2"
-        raise ValueError(f"window must be {limit} tokens for this model, got {window}")
+        raise ValueError(f"window must be {limit} tokens for this model, got {shown(window)}")
     stride = max(1, window // 2) if stride is None else stride
-    if not 1 <= stride < window:
-        raise ValueError(f"stride must be 1 to {window - 1}, below the window, got {stride}")
-    return window, stride
+    return window, whole("stride", stride, 1, window - 1)
 
 
 def _tokens(model, text):
-    if not isinstance(text, str):
-        raise TypeError(f"text must be a string, got {type(text).__name__}")
-    tokens = encode(model.tokenizer, text)
+    tokens = encode(model.tokenizer, checked_text("text", text))
     if len(tokens) < 2:
         raise ValueError(f"the text has {len(tokens)} tokens; perplexity needs at least 2")
     return tokens
@@ -295,9 +297,8 @@ def generate_text(model, prompt, max_new_tokens=60):
     """Return `prompt` and its greedy continuation of at most `max_new_tokens` tokens."""
     import torch
 
-    if not isinstance(prompt, str):
-        raise TypeError(f"prompt must be a string, got {type(prompt).__name__}")
-    if not prompt and model.tokenizer.bos_token_id is None:
+    max_new_tokens = whole("max_new_tokens", max_new_tokens, 1, most=MOST_TOKENS)
+    if not checked_text("prompt", prompt) and model.tokenizer.bos_token_id is None:
         raise ValueError("this model has no beginning token, so the prompt cannot be empty")
     ids = prompts(model, [prompt])
     new = generate(model, ids, max_new_tokens)
@@ -326,7 +327,8 @@ def tokens_per_second(model, prompt="Once upon a time", new_tokens=64, texts=1):
 
     texts: how many copies of the prompt are continued at once; their tokens are added up.
     """
-    ids = prompts(model, [prompt] * whole("texts", texts, 1))
+    new_tokens = whole("new_tokens", new_tokens, 1, most=MOST_TOKENS)
+    ids = prompts(model, [checked_text("prompt", prompt)] * whole("texts", texts, 1, most=10_000))
     generate(model, ids, min(8, new_tokens), exactly=True)
     wait_for(model.device)
     start = time.perf_counter()

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..affine import Quantized
 from ..methods import Transposed
+from .files import path_of
 from .online import check_ordinary
 
 #: The block sizes that bitsandbytes reads.
@@ -49,7 +50,7 @@ def save(model, folder):
 
 def _free(folder):
     """Return the path of a folder that can be written."""
-    folder = Path(folder).expanduser().absolute()
+    folder = path_of("folder", folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} holds something already: give a new or an empty folder")
     if not folder.parent.is_dir():

@@ -2,7 +2,6 @@
 
 import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -45,7 +44,11 @@ class Checkpoint:
         """How the layers are stored, in words."""
         settings = self.settings
         if self.method == "bitsandbytes":
-            return settings["bnb_4bit_quant_type"] if settings.get("load_in_4bit") else "int8"
+            return (
+                settings.get("bnb_4bit_quant_type", "fp4")
+                if settings.get("load_in_4bit")
+                else "int8"
+            )
         if self.method == "compressed-tensors":
             return f"compressed-tensors, {_of_groups(settings)}"
         if "bits" in settings:
@@ -53,7 +56,17 @@ class Checkpoint:
         return self.method
 
     def check_packages(self, name):
-        """Raise ImportError if a package is missing that transformers needs to read this."""
+        """Raise ImportError if a package is missing that transformers needs to read this.
+
+        And ValueError for a kind of checkpoint that transformers does not know.
+        """
+        from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
+
+        if self.method not in {*AUTO_QUANTIZER_MAPPING, "bitsandbytes"}:
+            raise ValueError(
+                f"the config.json of {name} has quant_method {self.method!r}, which transformers "
+                "does not know: its weights would be read as they are"
+            )
         needs = NEEDS.get(self.method, {})
         missing = [pip for pip, module in needs.items() if importlib.util.find_spec(module) is None]
         if missing:
@@ -64,11 +77,8 @@ class Checkpoint:
             )
 
 
-def checkpoint(source):
-    """Return the `Checkpoint` of a folder or a hub id, or None if its weights are plain."""
-    from transformers import AutoConfig
-
-    shape = AutoConfig.from_pretrained(source, trust_remote_code=False)
+def checkpoint(shape):
+    """Return the `Checkpoint` of a transformers config, or None if its weights are plain."""
     text = shape.get_text_config(decoder=True)
     settings = getattr(shape, "quantization_config", None) or getattr(
         text, "quantization_config", None
@@ -76,18 +86,14 @@ def checkpoint(source):
     return None if settings is None else Checkpoint(shape, settings)
 
 
-def layers(source, kept, matrices):
+def layers(folder, kept, matrices):
     """Yield (name, codes) of each layer that compressed-tensors stores in a checkpoint.
 
-    source: a folder or a hub id. kept: its `Checkpoint`. matrices: `Weight`s by name. codes:
+    folder: of its files, a `Path`. kept: its `Checkpoint`. matrices: `Weight`s by name. codes:
     `Quantized` for whole numbers that are packed, else `InFile`.
     """
-    from huggingface_hub import snapshot_download
     from safetensors import safe_open
 
-    folder = Path(source)
-    if not folder.is_dir():
-        folder = Path(snapshot_download(source, local_files_only=True))
     places = {}
     for file in folder.glob("*.safetensors"):
         with safe_open(file, "pt") as opened:

@@ -88,7 +88,10 @@ def rotate(model, seed=0, online=True):
         raise TypeError(f"online must be True or False, got {online!r}")
     new = _copy(model, "lm.rotate")
     if turned := [name for name, layer in new.linears() if _is_turned(layer)]:
-        raise ValueError(f"the model is turned already, {turned[0]} too while it computes")
+        raise ValueError(
+            f"lm.rotate has turned this model already, {turned[0]} too while it computes: "
+            "start from the model before that"
+        )
     _untie(new.network)
     base, head = new.network.base_model, new.network.get_output_embeddings()
     _turn_outputs(base.embed_tokens, seed, embeddings=True)
@@ -117,7 +120,8 @@ class _Group:
 
     def weights(self):
         """Return the readers' weights, (in, all their outputs), float32."""
-        return np.concatenate([_read(layer).T for layer in self.readers], axis=1)
+        weights = [_read(layer).T for layer in self.readers]
+        return np.concatenate(weights, axis=1, dtype=np.float32)
 
     def rescale(self, scales):
         """Divide what the source gives by scales (in,), and multiply the readers' rows by them."""
@@ -274,7 +278,7 @@ def _copy(model, what):
     rounding = [name for name, layer in model.linears() if of(layer) and of(layer).bits]
     if rounding:
         raise ValueError(
-            f"{what} keeps what a model computes, but {rounding[0]} rounds its inputs, and to other "
+            f"{what} keeps what a model computes, but {rounding[0]} rounds its inputs, to other "
             "values in other units: change first, then quantize"
         )
     return dataclasses.replace(model, network=copy.deepcopy(model.network), stored={}, method="")
@@ -285,12 +289,14 @@ def _unlike_llama(network):
     import torch
 
     base = network.base_model
-    for name, module in base.named_modules():
+    modules = dict(base.named_modules())
+    for name in modules:
         last = name.rpartition(".")[2]
         if last == "experts":
             return f"sends tokens to experts ({name})"
         if last in FUSED:
             return f"fuses several matrices into one ({name})"
+    for name, module in modules.items():
         if isinstance(module, torch.nn.LayerNorm):
             return f"has norms that subtract the mean, which a rotation changes ({name})"
     top = {"embed_tokens", "layers", "norm"} - {*dict(base.named_children())}

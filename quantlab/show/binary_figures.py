@@ -6,18 +6,16 @@ digit comes from `quantlab.binary`.
 """
 
 import math
+from contextlib import suppress
 from fractions import Fraction
-
-import ipywidgets as widgets
 
 from quantlab import binary
 from quantlab.show import html, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
-from quantlab.show.explorer import Explorer, Stepper
+from quantlab.show.explorer import Entry, Explorer, Stepper
 
 ROW = 26  # CSS pixels of one line of a worked calculation
-NARROW = {"description_width": "5em"}
-LARGEST = 65535  # the division explorer's largest number: 16 digits
+DIGITS = 32  # of the division explorer's largest number
 DOUBLINGS = 24  # what the doubling explorer shows: enough for 0.23 to repeat
 
 # ------------------------------------------------------------------------ repeated division
@@ -43,23 +41,24 @@ def render_division(number, step):
 
 
 def division_explorer(number=2023):
-    """Return the `Explorer` that halves a whole number, 0 to 65535, step by step."""
-    limits = {"min": 0, "max": LARGEST}
-    entry = widgets.BoundedIntText(number, **limits, description="number", style=NARROW)
+    """Return the `Explorer` that halves a whole number, of up to `DIGITS` digits, step by step."""
+    entry = Entry("number", number, "number", 0, 2**DIGITS, only_whole=True, label="5em")
     stepper = Stepper(len(binary.halve(number)) + 1)
 
-    def fit(change):
-        last = len(binary.halve(change["new"]))
-        stepper.value = min(stepper.value, last)
-        stepper.slider.max = stepper.play.max = last
+    def fit(_):
+        with suppress(ValueError):  # what is no such number is said in the face; its steps stay
+            last = len(binary.halve(entry.value))
+            stepper.value = min(stepper.value, last)
+            stepper.slider.max = stepper.play.max = last
 
-    entry.observe(fit, names="value")
+    entry.observe(fit)
     return Explorer(
         {"number": entry, "step": stepper},
         render_division,
         title="Repeated division, step by step",
         static=division_picture(number),
         height=ROW * (len(binary.halve(number)) + 4),
+        twin=("division", {}),
     )
 
 
@@ -83,6 +82,7 @@ def render_doubling(fraction, step):
     """Return the first `step` doublings of a fraction as HTML, and what its digits are worth.
 
     fraction: 0 to below 1, taken at its word: 0.23 is 23/100. Where a rest comes back, it says so.
+    Raises ValueError for another number.
     """
     rows, back = _doublings(fraction, step)
     digits = "".join(row[-1] for row in rows)
@@ -94,8 +94,8 @@ def render_doubling(fraction, step):
 def _doublings(fraction, count):
     """Rows (calculation, result, "digit", bit), and the two places of the first rest seen twice."""
     rows, seen, back = [], {}, None
-    steps = binary.double(fraction, count) if count else ()
-    for place, (rest, doubled, bit) in enumerate(steps, 1):
+    steps = binary.double(fraction, max(count, 1))  # none asked for: the fraction is checked
+    for place, (rest, doubled, bit) in enumerate(steps[:count], 1):
         if rest in seen and back is None:
             back = (seen[rest], place)
         seen.setdefault(rest, place)
@@ -120,15 +120,14 @@ def _doubling_words(fraction, rows, back):
 
 def doubling_explorer(fraction=0.23):
     """Return the `Explorer` that doubles a fraction, 0 to below 1, step by step."""
-    entry = widgets.BoundedFloatText(
-        value=fraction, min=0, max=0.9999, step=0.01, description="fraction", style=NARROW
-    )
+    entry = Entry("fraction", fraction, "fraction", 0, 1, label="5em")
     return Explorer(
         {"fraction": entry, "step": Stepper(DOUBLINGS + 1)},
         render_doubling,
         title="Repeated doubling, step by step",
         static=doubling_picture(fraction),
         height=ROW * (DOUBLINGS + 4),
+        twin=("doubling", {}),
     )
 
 
@@ -241,17 +240,19 @@ def _face(words, label, digits, rows, start=""):
         f'font-family:monospace;font-size:16px;border:1px solid {style.LINE}">{digit}</span>'
         for digit in digits
     )
-    size = (410, max(ROW * len(rows), 1))
+    size = (410 + sum(_wider(rows)), max(ROW * len(rows), 1))
     marks = [Box(0, size[1] - ROW, size[0], ROW - 2)] if rows else []
     said = "; ".join(map(" ".join, rows))
     lines = Drawing(*size, (*marks, *_lines(rows)), f"The calculation, line by line. {said}")
     return (
+        # On a slide the lines are scrolled; the answer stays in sight above them.
+        f'<div style="position:sticky;top:0;background:{html.GROUND}">'
         f'<p data-said style="color:{html.INK};font-size:16px;min-height:1.5em;'
         f'margin:8px 0">{html.escape(words)}</p>'
         # A wrapped row of digits is no harm: they are read in order.
         f'<p style="color:{html.INK};font-size:16px;margin:10px 0;line-height:28px">'
         f'<span style="color:{html.QUIET}">{label}:</span> {start}'
-        f"{cells or 'none yet'}</p>{lines.svg()}"
+        f"{cells or 'none yet'}</p></div>{lines.svg()}"
     )
 
 
@@ -260,26 +261,34 @@ def _calculation(title, rows, way, total, said):
 
     total: stands below them. said: the last that its alt text says.
     """
-    floor = ROW * len(rows)
+    floor, wider = ROW * len(rows), sum(_wider(rows))
     marks = [*_lines(rows), Text(8, floor + 16, total, bold=True)]
     if len(rows) > 1:
         ends = (8, floor - 10) if way == "downwards" else (floor - 8, 10)
-        marks.append(Line(tuple((430, y) for y in ends), "line", arrow=True))
-        marks += (Text(446, floor / 2 + y, t, role="quiet") for y, t in ((-10, "read"), (10, way)))
+        marks.append(Line(tuple((430 + wider, y) for y in ends), "line", arrow=True))
+        for y, text in ((-10, "read"), (10, way)):
+            marks.append(Text(446 + wider, floor / 2 + y, text, role="quiet"))
     lines = "; ".join("{} {}, {} {}".format(*row) for row in rows)
     alt = f"{title}: {lines}. {said}."
-    return Drawing(560, floor + 32, tuple(marks), alt).picture(title, alt)
+    return Drawing(560 + wider, floor + 32, tuple(marks), alt).picture(title, alt)
+
+
+def _wider(rows):
+    """Return the room that calculations and results take beyond 12 and 9 characters."""
+    longest = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:2]] or (0, 0)
+    return [10 * max(size - room, 0) for size, room in zip(longest, (12, 9), strict=True)]
 
 
 def _lines(rows):
     """Yield the marks of worked lines (calculation, result, word, bit)."""
+    left, right = _wider(rows)
     for place, (calculation, result, word, bit) in enumerate(rows, 1):
         y = ROW * (place - 0.5) - 1
         yield Text(32, y, str(place), "end", "quiet")
-        yield Text(170, y, calculation, "end")
-        yield Text(180, y, result)
-        yield Text(274, y, word, role="quiet")
-        yield from _cell(376, y - 12, 26, 24, bit)
+        yield Text(170 + left, y, calculation, "end")
+        yield Text(180 + left, y, result)
+        yield Text(274 + left + right, y, word, role="quiet")
+        yield from _cell(376 + left + right, y - 12, 26, 24, bit)
 
 
 def _cell(x, y, width, height, digit, color="line"):

@@ -126,7 +126,7 @@ def _module():
 
 
 def _style():
-    return explorer.script("bits.css")
+    return explorer.script("restart.css", "bits.css")
 
 
 BitStrip._esm = _module()

@@ -279,7 +279,8 @@ def render(choice):
         f'<div style="color:{html.INK};font-size:16px;line-height:1.4">'
         f'<div data-said style="margin:6px 0">{budget}'
         f"{html.span(_answer(choice), bold=True)}</div>"
-        f'<div style="overflow-x:auto;white-space:nowrap">{table}</div>{draw(choice).svg()}</div>'
+        '<div class="scroll" style="overflow-x:auto;white-space:nowrap">'
+        f"{table}</div>{draw(choice).svg()}</div>"
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from fractions import Fraction
 from functools import cache
 from importlib.resources import files
 
@@ -11,6 +12,7 @@ import traitlets
 from IPython.display import display
 
 from quantlab._checks import whole
+from quantlab.experiments import codes
 from quantlab.show import html
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -31,7 +33,7 @@ class Hands(anywidget.AnyWidget):
     """
 
     moved = traitlets.Dict().tag(sync=True)
-    _esm, _css = script("keys.js", "explorer.js"), script("explorer.css")
+    _esm, _css = script("keys.js", "explorer.js"), script("restart.css", "explorer.css")
 
 
 class Explorer:
@@ -43,17 +45,20 @@ class Explorer:
     HTML text; None takes what is rendered at first. GitHub and an untrusted JupyterLab drop SVG
     from HTML: a function that draws SVG needs a picture here.
     height: the least height of the rendering in pixels, so that the page below does not jump.
+    twin: (name, data): the function of static/faces.js that renders the same where no Python is,
+    and what it needs to know. None: a page without Python has renderings made beforehand.
     Raises TypeError for a control without a value or a function that cannot be called, and
     whatever it raises for the first settings.
     """
 
-    def __init__(self, controls, render, title="", static=None, height=240):
+    def __init__(self, controls, render, title="", static=None, height=240, twin=None):
         for name, control in controls.items():
             if not hasattr(control, "value") or not hasattr(control, "observe"):
                 raise TypeError(f"control {name!r} must be a widget with a value, got {control!r}")
         if not callable(render):
             raise TypeError(f"render must be a function from settings to HTML, got {render!r}")
         self.controls, self.render, self.title = dict(controls), render, title
+        self.twin = twin
         # On a phone a wide table is scrolled sideways instead of being cut off.
         room = widgets.Layout(min_height=f"{height}px", width="100%", overflow="auto hidden")
         self.html, self.hands = widgets.HTML(layout=room), Hands()
@@ -61,7 +66,7 @@ class Explorer:
         self.html.value = render(**self.settings)  # the first settings must work: raise here if not
         self.static = self.html.value if static is None else static
         for control in self.controls.values():
-            _fit(control)
+            _fit(getattr(control, "widget", control))
             control.observe(self._update, names="value")
 
     @property
@@ -92,7 +97,8 @@ class Explorer:
         try:
             shown = self.render(**self.settings)
         except Exception as error:
-            shown = html.message(f"{type(error).__name__}: {error}")
+            kind = "" if isinstance(error, Unread) else f"{type(error).__name__}: "
+            shown = html.message(f"{kind}{error}")
         with self.html.hold_sync():
             self.html.value = shown
             self.html.remove_class("ql-busy")
@@ -142,6 +148,65 @@ def _snapshot(title, static):
         return {k: v for k, v in data.items() if k != "text/plain"}, metadata
     note = f"A still of “{title}”: run this notebook to move its controls."
     return {"text/html": f'{static}<p style="color:{html.QUIET}">{html.escape(note)}</p>'}, {}
+
+
+class Unread(ValueError):
+    """What was typed is no number that fits: said to people, who need no name of a class."""
+
+
+class Entry:
+    """A box for a number that the reader types: a decimal, a fraction or a power of two.
+
+    value: the number at first. name: what it is called when something is wrong with it. low, below:
+    it is at least the one and below the other. only_whole: whether it has to be a whole number.
+    Reading ``value`` gives an int, or the float that prints as what was typed, or a Fraction: 1/3.
+    Raises `Unread` for another text when it is read: an explorer then says so in place.
+    """
+
+    def __init__(self, description, value, name, low, below, only_whole=False, label="10em"):
+        self.rules = {"name": name, "low": low, "below": below, "only_whole": only_whole}
+        look = {"style": {"description_width": label}, "layout": {"width": f"calc({label} + 14em)"}}
+        # Not at every key: half of a number is most often another number.
+        self.widget = widgets.Text(description=description, continuous_update=False, **look)
+        self.value = value
+
+    @property
+    def value(self):
+        """The number that the box holds."""
+        return read(self.widget.value, **self.rules)
+
+    @value.setter
+    def value(self, number):
+        self.widget.value = str(number)
+
+    def observe(self, handler, names="value"):
+        """Call `handler` when the text changes, as a widget's ``observe`` does."""
+        self.widget.observe(handler, names=names)
+
+
+def read(text, name, low, below, only_whole):
+    """Return the number of a text, as an `Entry` has it; static/faces.js reads the same."""
+    plain = re.sub("[\u2212\u2013]", "-", text.strip()).lower().replace("_", "")
+    if len(plain) > LONGEST:
+        raise Unread(f"{name} must have at most {LONGEST} characters, got {len(plain)}")
+    try:
+        number = Fraction(codes.exact(plain))
+    except (ValueError, OverflowError) as error:
+        hint = "; no comma, a point for a decimal one" if "," in text else ""
+        how = "must be a number such as 20.23, 1e3, 1/3 or 2^10"
+        raise Unread(f"{name} {how}{hint}, got “{text}”") from error
+    fits = Fraction(str(low)) <= number < Fraction(str(below))
+    if not fits or (only_whole and number.denominator > 1):
+        kind = "a whole number, " if only_whole else ""
+        raise Unread(f"{name} must be {kind}at least {low} and below {below}, got “{text}”")
+    if number and abs(number) < SMALLEST:
+        raise Unread(f"{name} must be 0 or at least 1e-15 in size, got “{text}”")
+    if number.denominator == 1:
+        return int(number)
+    return float(number) if Fraction(repr(float(number))) == number else number
+
+
+LONGEST, SMALLEST = 40, Fraction(1, 10**15)  # of what is typed; faces.js has the same
 
 
 class Stepper:

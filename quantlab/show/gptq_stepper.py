@@ -14,9 +14,9 @@ from quantlab.experiments.walk import DAMPINGS, EXAMPLES, W, walk
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text
 from quantlab.show.explorer import Explorer, Stepper, control
 
-WIDTH, HEIGHT = 760, 580  # CSS pixels, whatever the example
-ROW, TOP = 29, 84  # the height of a row of cells, and where the first one begins
-TABLE, CHART = 292, 440  # where the arithmetic and the chart begin
+WIDTH, HEIGHT = 760, 520  # CSS pixels, whatever the example; higher ones would leave a slide
+ROW, TOP = 26, 74  # the height of a row of cells, and where the first one begins
+TABLE, CHART = 254, 384  # where the arithmetic and the chart begin
 # (left edge, width of a cell) of the four panels
 STANDS, CODES, INVERSE, ADDED = (66, 84), (250, 46), (358, 116), (490, 130)
 
@@ -94,7 +94,7 @@ def _matrices(found, number):
 
 def _name(panel, columns, *lines):
     """The name of a panel, in one or two lines, above the right edge of its numbers."""
-    for y, line in zip((TOP - 14, TOP - 34), reversed(lines), strict=False):
+    for y, line in zip((TOP - 13, TOP - 33), reversed(lines), strict=False):
         yield Text(panel[0] + panel[1] * columns - 8, y, line, "end", "quiet")
 
 
@@ -129,7 +129,7 @@ def _arithmetic(found, number):
         yield Text(edge, TABLE, name, "end", "quiet")
     places = decimals(found.w)
     for j, code in enumerate(step.codes):
-        y = TABLE + 28 * (j + 1)
+        y = TABLE + 26 * (j + 1)
         yield Text(8, y, f"column {j + 1}", bold=True)
         texts = (
             fixed(step.weights[j], places),
@@ -144,16 +144,16 @@ def _arithmetic(found, number):
     says = "Each row below gets −error × its own number in this row of the factor."
     if step.row == len(found.w) - 1:
         says = "Nothing is left below: what this row lost stays lost."
-    yield Text(8, TABLE + 86, says, role="quiet", key="says")
+    yield Text(8, TABLE + 80, says, role="quiet", key="says")
     moved = found.moved[: number + 1].sum()
     says = f"Framed codes: not the nearest to the original weight. So far: {moved}."
-    yield Text(8, TABLE + 110, says, role="quiet", key="flips")
+    yield Text(8, TABLE + 103, says, role="quiet", key="flips")
 
 
 def _chart(found, number):
     """The layer error so far, as numbers and as two lines that grow."""
     top = max(found.gptq.max(), found.rounded.max())
-    high, low, rows = CHART + 12, CHART + 92, len(found.steps)
+    high, low, rows = CHART + 12, CHART + 86, len(found.steps)
     done, height = Scale(0, rows, 420, 736), Scale(0, top or 1, low, high)
     yield Text(8, CHART, "layer error so far", bold=True)
     series = (
@@ -169,12 +169,12 @@ def _chart(found, number):
     texts = [four(errors[number]) for _, _, errors, *_ in series]
     after = [len(text.partition(".")[2]) for text in texts]
     for line, (key, name, errors, role, dashed, mark) in enumerate(series):
-        y = CHART + 34 + 30 * line
+        y = CHART + 32 + 28 * line
         yield from (Line(((10, y), (38, y)), role, dashed), Mark(38, y, mark, 5, role))
         yield Text(50, y, name)
         # Padded, so that the decimal points stand under each other.
         text = texts[line] + "\N{FIGURE SPACE}" * (max(after) - after[line])
-        yield Text(304, y, text, "end", bold=True, key=f"error-{key}")
+        yield Text(326, y, text, "end", bold=True, key=f"error-{key}")
         shown = enumerate((0, *errors[: number + 1]))
         points = [(done(i), height(error)) for i, error in shown]
         yield from (Line(tuple(points), role, dashed), Mark(*points[-1], mark, 5, role))

@@ -4,10 +4,13 @@ import ipywidgets as widgets
 import numpy as np
 
 from quantlab import article, errors
-from quantlab.experiments.one_product import METHODS, SHARING, explore
+from quantlab.experiments.one_product import METHODS, OUTLIER, SHARING, explore
 from quantlab.show import html, matrix, style
 from quantlab.show.drawing import Drawing, Line, Mark, Scale, Text, across, round_numbers, ticks
-from quantlab.show.explorer import Explorer, control
+from quantlab.show.explorer import Entry, Explorer, control
+
+#: The widest that the explorer reads each column of the article's X back as.
+READ_BACK = ("−7.890", "1000.000", "−7.890", "−7.890")
 
 
 def number_line(values, quantized, low, high, title):
@@ -102,11 +105,10 @@ def rounding_errors(x, quantized, title):
 
 def panels(found):
     """Return the matrices that an explorer of an `Exploration` shows."""
-    outlier = tuple(map(tuple, np.argwhere(np.abs(article.X) == np.abs(article.X).max())))
-    heat = np.abs(found.error)
+    outlier, heat = (OUTLIER,), np.abs(found.error)
     return [
         matrix.Panel("codes of X", found.x.codes, outline=outlier, room="−128"),
-        matrix.Panel("X read back", found.x.dequantize(), 3, outline=outlier, room="−7.890"),
+        matrix.Panel("X read back", found.x.dequantize(), 3, outline=outlier, room=READ_BACK),
         matrix.Panel("product", found.product, 2, room="−1785.92"),
         matrix.Panel("error of the product", found.error, 2, heat=heat, room="−1785.92"),
     ]
@@ -114,7 +116,7 @@ def panels(found):
 
 def summary(found):
     """Return what is to be said of an `Exploration`, as a list of (name, text)."""
-    zeros = int(((found.x.dequantize() == 0) & (article.X != 0)).sum())
+    zeros = int(((found.x.dequantize() == 0) & (found.original != 0)).sum())
     steps = ", ".join(html.number(s, 3) for s in found.x.scale.ravel())
     snr = errors.snr_db(found.product, found.exact)
     way = "on the codes, one rescale" if found.integer else "on the values read back"
@@ -129,9 +131,9 @@ def summary(found):
     ]
 
 
-def render(bits, axis, method):
+def render(bits, axis, method, outlier=1000):
     """Return one setting of the explorer as HTML."""
-    found = explore(bits, axis, method)
+    found = explore(bits, axis, method, outlier)
     return (
         f'<div style="color:{html.INK};font-size:16px;line-height:1.4;">'
         f"{matrix.to_html(panels(found))}{html.facts(summary(found))}</div>"
@@ -147,18 +149,22 @@ def snapshot(bits=8, axis="per row of X, per column of W", method="absmax"):
 
 
 def explorer():
-    """Return the explorer for width, axis and method on the article's matrix product."""
+    """Return the explorer for width, axis, method and outlier of the article's matrix product."""
     names = list(SHARING)
+    given = {"X": article.X.tolist(), "W": article.W.tolist(), "outlier": OUTLIER}
+    given |= {"shares": SHARING, "read_back": READ_BACK, "hot": style.ERROR, "dark": style.INK}
     return Explorer(
         {
             "bits": control(widgets.IntSlider, "bits", value=8, min=2, max=8),
             "axis": control(widgets.Dropdown, "scales", options=names, value=names[1]),
             "method": control(widgets.ToggleButtons, "method", options=list(METHODS)),
+            "outlier": Entry("outlier of X", int(article.X[OUTLIER]), "outlier", -(10**6), 10**6),
         },
         render,
         title="The article's product at any width, scale and method",
         static=snapshot(),
         height=200,
+        twin=("product", given),
     )
 
 

@@ -93,11 +93,15 @@ def message(text):
 
 
 def svg(width, height, body, label):
-    """Return an SVG that shrinks on narrow screens. body: SVG elements. label: its alt text."""
+    """Return an SVG that shrinks on narrow screens, until its text of 16 px is 12 px high.
+
+    body: SVG elements. label: its alt text.
+    """
+    least = f"min-width:{0.75 * float(width):g}px;" if "<text" in body else ""
     return (
         f'<svg role="img" aria-label="{escape(label, quote=True)}" viewBox="0 0 {width} {height}" '
-        f'width="{width}" style="max-width:100%;height:auto;display:block;'
-        'font-variant-numeric:tabular-nums" '
+        f'width="{width}" style="max-width:100%;{least}height:auto;'
+        'display:block;font-variant-numeric:tabular-nums" '
         f'font-family="var(--jp-ui-font-family, sans-serif)" font-size="16" fill="{INK}">'
         f"{body}</svg>"
     )

@@ -26,7 +26,7 @@ class Panel:
     or None. outline: (row, column) of the cells to frame. before: a sign between this panel and
     the one on its left, such as "=". block: (row, column) of a block to frame in ink; None in the
     place of one of them takes all: (0, None) is the first row. () frames nothing. room: a text
-    that every column has room for, so that none moves when the values change.
+    that every column has room for, or one for each of them: none moves when the values change.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Panel:
     outline: tuple = ()
     before: str = ""
     block: tuple = ()
-    room: str = ""
+    room: str | tuple = ""
 
     def __post_init__(self):
         values = np.asarray(self.values)
@@ -192,8 +192,10 @@ def _hottest(panels):
 
 def _widths(panel):
     """Return the width of each column in CSS pixels: as wide as its longest text."""
-    columns = zip(*texts(panel.values, panel.decimals), strict=True)
-    widths = [max(map(_text_width, (*column, panel.room))) + 2 * PADDING for column in columns]
+    columns = list(zip(*texts(panel.values, panel.decimals), strict=True))
+    rooms = [panel.room] * len(columns) if isinstance(panel.room, str) else panel.room
+    filled = [(*column, room) for column, room in zip(columns, rooms, strict=True)]
+    widths = [max(map(_text_width, column)) + 2 * PADDING for column in filled]
     short_by = DIGIT * 1.05 * len(panel.name) - sum(widths)
     return [w + max(short_by, 0) / len(widths) for w in widths]
 

@@ -11,8 +11,9 @@ from quantlab import memory
 from quantlab.experiments.footprint import BLOOM, DEVICES, FORMATS, MODELS, footprint
 from quantlab.show import html, style
 from quantlab.show.drawing import Box, Drawing, Scale, Text, named, piled
-from quantlab.show.explorer import Explorer, control
+from quantlab.show.explorer import Entry, Explorer, control
 
+SIZES = (0.0001, 1_000_000)  # of models that the calculator is for, in billions of weights
 #: The bars of `formats_figure`: a name, and what `memory.bits_per_weight` takes.
 BARS = (
     ("FP32", "fp32"), ("FP16 or BF16", "fp16"), ("int8", "int8"), ("4 bits, no scales", "int4"),
@@ -27,7 +28,7 @@ def size_text(size):
     ('352 GB', '90.8 GB', '62.0 MB', '2684 GB')
     """
     number, unit = (size / memory.GB, "GB") if size >= memory.GB else (size / 1e6, "MB")
-    text = f"{number:.0f}" if number >= 1000 else f"{number:#.3g}".rstrip(".")
+    text = f"{number:.0f}" if number >= 999.5 else f"{number:#.3g}".rstrip(".")
     return f"{text} {unit}"
 
 
@@ -55,14 +56,13 @@ class SizeControl:
         options = [(f"{name} ({size:.4g} billion)", size) for name, size in MODELS]
         options.append(("a size of your own", self.OWN))
         self.menu = control(widgets.Dropdown, "Model", options=options)
-        self.box = control(
-            widgets.BoundedFloatText, "Billion weights", value=billions, min=0.001, max=10_000
-        )
+        self.box = Entry("Billion weights", billions, "billions", *SIZES)
         self.observe = self.box.observe
-        known = set(dict(MODELS).values())
-        dlink((self.box, "value"), (self.menu, "value"), lambda n: n if n in known else self.OWN)
+        known = {str(size): size for _, size in MODELS}
+        text = (self.box.widget, "value")
+        dlink(text, (self.menu, "value"), lambda typed: known.get(typed.strip(), self.OWN))
         self.menu.observe(self._picked, names="value")
-        self.widget = widgets.VBox([self.menu, self.box])
+        self.widget = widgets.VBox([self.menu, self.box.widget])
 
     @property
     def value(self):
@@ -82,6 +82,7 @@ def calculator():
     """Return the `Explorer` that computes memory and devices for any model."""
     blocks = [("none", None), *((str(size), size) for size in (32, 64, 128, 256, 1024, 4096))]
     devices = list(DEVICES.items())
+    widths = {name: [key, memory.VALUE_BITS[key]] for name, key in FORMATS.items()}
     return Explorer(
         {
             "billions": SizeControl(BLOOM),
@@ -95,6 +96,7 @@ def calculator():
         title="How much memory do the weights take?",
         static=snapshot(footprint(BLOOM, "NF4", 64)),
         height=400,
+        twin=("calculator", {"widths": widths, "scales": memory.BUILT_IN_SCALE}),
     )
 
 
@@ -213,7 +215,8 @@ def cache_figure(weight_bytes, bytes_per_token, device_bytes):
         axes.axhline(top, color=style.QUIET, linewidth=1, linestyle="--")
         axes.text(x, top + 0.7, said[-1], ha=side, va="bottom", color=style.INK, fontsize=12)
         axes.plot(room, top, "o", color=style.INK, markersize=9, clip_on=False)
-    title = f"{fewest} machines hold the weights and {rooms[0]:,} tokens; one more, {rooms[1]:,}"
+    more = f"{fewest + 1} hold {rooms[1]:,}"
+    title = f"{fewest} machines hold the weights and {rooms[0]:,} tokens, {more}"
     style.headline(fig, title)
     axes.set(xlim=tokens, xlabel="tokens in all open conversations")
     axes.set_ylabel("weights and KV cache, GB")

@@ -121,8 +121,10 @@ def test_ctrl_s_saves_the_notebook_from_within_an_explorer(explorers):
 def test_after_a_restart_of_the_kernel_it_says_to_run_the_cell_again(explorers):
     page = explorers.page
     page.evaluate(RESTART)
-    boxes = page.locator(".ql-explorer")
-    page.locator(".ql-explorer.jupyter-widgets-disconnected").nth(boxes.count() - 1).wait_for()
+    boxes = page.locator(".ql-explorer, :has(> .ql-bits)")
+    assert boxes.count() == len(BY_ITSELF) + 1
+    gone = page.locator(":is(.ql-explorer, :has(> .ql-bits)).jupyter-widgets-disconnected")
+    gone.nth(boxes.count() - 1).wait_for()
     shown = boxes.evaluate_all(f"(all) => all.map({BEFORE})")
     assert set(shown) == {'"The kernel was started anew: run this cell again."'}
     explorers.execute("0")  # JupyterLab has done with the new kernel

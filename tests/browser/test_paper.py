@@ -64,6 +64,15 @@ def test_no_figure_and_no_table_is_torn_apart(paper):
     assert max(heights) < 980
 
 
+def test_code_stays_with_what_comes_of_it_and_not_with_the_next_cell(paper):
+    stays = """all => all.map((pre) => [
+      getComputedStyle(pre).breakAfter === "avoid",
+      Boolean(pre.closest(".cell")) && pre.nextElementSibling !== null,
+    ])"""
+    code = paper.locator("pre.code").evaluate_all(stays)
+    assert [one for one in code if one[0] != one[1]] == []
+
+
 def test_a_handout_has_its_pages_its_title_and_its_outline(paper):
     pdf = paper.pdf(prefer_css_page_size=True, outline=True, tagged=True)
     pages = len(re.findall(rb"/Type\s*/Page\b", pdf))

@@ -214,12 +214,31 @@ def test_a_bit_flips_on_a_slide(show):
 
 
 @pytest.mark.parametrize("name", ["FP64", "FP32", "int32"])
-def test_the_bit_explorer_stays_on_its_slide_in_every_format(show, name):
+def test_the_bit_explorer_stays_on_its_slide_with_wide_bits_in_every_format(show, name):
     page = show("02_fractions")
     go_to(page, "bit-explorer")
     page.locator(".present .ql-format").select_option(label=name)
     sheet = page.locator(".present .sheet:has(.ql-bits)")
     assert sheet.evaluate("(node) => node.scrollHeight <= node.clientHeight")
+    bits = page.locator(".present .ql-bit")
+    assert {round(bit.bounding_box()["width"]) for bit in bits.all()} == {40}
+    assert sheet.evaluate("(node) => tooSmall(node, 20)") == []
+
+
+def test_code_is_written_smaller_before_a_line_of_it_breaks(show):
+    page = show("10_load_in_4_bits")
+    for cell in ("codes", "speed"):
+        go_to(page, cell)
+        code = page.locator(".present pre.code").first
+        code.evaluate("(pre) => { pre.style.whiteSpace = 'pre'; }")
+        assert code.evaluate("(pre) => pre.scrollWidth <= pre.clientWidth")
+
+
+def test_the_face_of_the_stepper_is_not_scrolled_on_its_slide(show):
+    page = show("06_gptq")
+    go_to(page, "explorer")
+    face = page.locator(".present .live-face")
+    assert face.evaluate("(node) => node.scrollHeight <= node.clientHeight")
 
 
 def test_a_slider_moves_on_a_slide_and_its_keys_do_not_turn_it(show):

@@ -1,8 +1,8 @@
 """Each notebook as a reader opens it on Colab: one file, Colab's packages, nothing else.
 
 Each notebook runs in an empty folder, in a kernel where `google.colab` is loaded, so that its
-set-up cell takes the way it takes on Colab. What the cell installs is installed once, beforehand,
-with the cell's own commands; in the kernel a stand-in for pip writes down what it is asked for.
+set-up cell takes the way it takes on Colab. What a notebook installs is installed once, beforehand,
+with its own commands; in the kernel a stand-in for pip writes down what it is asked for.
 """
 
 import json
@@ -23,10 +23,17 @@ sys.path[:0] = [str(ROOT / "tools")]
 import compare_outputs  # noqa: E402
 import run_notebooks  # noqa: E402
 
-from quantlab.course.setup_cell import cell_text  # noqa: E402
-
 PATHS = sorted(run_notebooks.NOTEBOOKS.glob("*.ipynb"))
-INSTALLS = [line.strip()[1:] for line in cell_text().splitlines() if line.strip().startswith("!")]
+
+
+def _installs(path):
+    """What a notebook asks pip for on Colab: its set-up cell, and where it needs more, another."""
+    cells = nbformat.read(path, as_version=4).cells
+    lines = [line.strip() for c in cells if c.cell_type == "code" for line in c.source.splitlines()]
+    return [line[1:] for line in lines if line.startswith("!")]
+
+
+INSTALLS = {path: _installs(path) for path in PATHS}
 LEFT_ALONE = {"numpy", "torch", "ipywidgets", "matplotlib", "transformers", "ipython", "anywidget"}
 
 # Colab's kernel has these modules loaded; accelerate and anywidget look for them.
@@ -51,10 +58,10 @@ def _freeze():
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory):
-    """Run the set-up cell's installs, from this folder; return the versions before and after."""
+    """Run the notebooks' installs, from this folder; return the versions before and after."""
     environment = os.environ | {"PIP_CONSTRAINT": str(ROOT / "constraints-colab.txt")}
     before = _freeze()
-    for line in INSTALLS:
+    for line in dict.fromkeys(line for lines in INSTALLS.values() for line in lines):
         words = shlex.split(line.replace("{source}", str(ROOT)))
         assert words[:2] == ["pip", "install"]
         command = [sys.executable, "-m", *words]
@@ -112,9 +119,9 @@ def run(path, runs):
     return runs[path][1].result()
 
 
-def test_the_installs_add_two_packages_and_change_no_other(installed):
+def test_the_installs_add_four_packages_and_change_no_other(installed):
     before, after = installed
-    added = {"bitsandbytes", "quantlab"}
+    added = {"bitsandbytes", "quantlab", "gguf", "xllamacpp"}
     assert {n: v for n, v in after.items() if n not in added} == {
         n: v for n, v in before.items() if n not in added
     }
@@ -126,11 +133,11 @@ def test_the_notebook_runs_without_error_or_warning(run):
     assert len(run.cells) > 1
 
 
-def test_its_set_up_cell_asked_pip_for_what_colab_lacks(path, runs, run):
+def test_it_asked_pip_for_what_colab_lacks(path, runs, run):
     folder = runs[path][0]
     copy = f"{folder}/content/quantlab/quantlab/course/../.."
     log = (folder / "pip.log").read_text(encoding="utf-8").splitlines()
-    assert log == [line.replace("{source}", copy) for line in INSTALLS]
+    assert log == [line.replace("{source}", copy) for line in INSTALLS[path]]
 
 
 # With other versions of the libraries, what depends on the processor's sums is not compared.

@@ -1,5 +1,8 @@
 """A footprint has quantlab.memory's numbers; sizes of models are counted from their shapes."""
 
+import math
+from fractions import Fraction
+
 import pytest
 
 from quantlab import memory
@@ -109,3 +112,13 @@ def test_deepseek_v3_is_counted_from_its_shapes():
     mixture = 257 * 3 * width * 2048 + 256 * width + 256  # one expert is shared
     count = 61 * attention + 3 * 3 * width * 18_432 + 58 * mixture + width + 2 * 129_280 * width
     assert round(dict(footprints.MODELS)["DeepSeek-V3"] * 1e9) == count
+
+
+def test_no_setting_of_the_calculator_needs_a_device_more_than_exact_arithmetic_says():
+    for tenths in range(1, 2000, 7):
+        for device in (8, 8.6, 16, 24, 25.8, 80):
+            for headroom in (0, 5, 30):
+                found = footprint(tenths / 10, "FP16", device=device, headroom=headroom)
+                usable = Fraction(str(device)) * (100 - headroom) / 100
+                assert found.devices == math.ceil(Fraction(tenths, 5) / usable)
+    assert footprint(17.1, "FP32", device=24, headroom=5).devices == 3  # 68.4 GB, 22.8 GB each

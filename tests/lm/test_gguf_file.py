@@ -360,7 +360,7 @@ def test_a_damaged_file_is_refused(written, tmp_path, capfd):
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
-    [({"threads": 0}, "threads must be"), ({"cache": "Q8_0"}, "F16, F32, got")],
+    [({"threads": 0}, "threads must be"), ({"cache": "Q2_K"}, "F16, F32, Q8_0, Q4_0, got")],
 )
 def test_settings_that_are_not_served_are_refused(written, arguments, why):
     with pytest.raises(ValueError, match=why):

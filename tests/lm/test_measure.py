@@ -239,8 +239,11 @@ def test_bits_per_weight_of_a_4_bit_load_are_four_and_a_half(four_bit):
     assert four_bit.bits_per_weight == 4.5
 
 
-def test_our_nf4_and_bitsandbytes_take_the_same_memory(half, four_bit):
-    assert lm.quantize(half, "nf4").memory_bytes() == four_bit.memory_bytes()
+@pytest.mark.parametrize("double_quant", [False, True])
+def test_our_nf4_and_bitsandbytes_take_the_same_memory(half, double_quant):
+    theirs = lm.load("tiny-lm", "nf4", "cpu", double_quant=double_quant)
+    ours = lm.quantize(half, "nf4", double_quant=double_quant)
+    assert ours.memory_bytes() == theirs.memory_bytes()
 
 
 def test_int8_load_keeps_one_32_bit_scale_per_output(half):

@@ -39,3 +39,19 @@ def tiny_lm():
     tensors = load_file(_data.path("tiny-lm") / "model.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
     return {name: tensor for name, tensor in tensors.items() if tensor.ndim == 2}
+
+
+@pytest.fixture(scope="session")
+def inputs(tiny_lm):
+    """What the first layer's attention is given on the calibration text: (tokens, in), float32."""
+    torch = pytest.importorskip("torch")
+    tokenizers = pytest.importorskip("tokenizers")
+    load_file = pytest.importorskip("safetensors.torch").load_file
+    folder = _data.path("tiny-lm")
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    text = (_data.path("texts") / "calibration.txt").read_text(encoding="utf-8")
+    tokens = tokenizer.encode(text).ids[:2048]
+    x = tiny_lm["model.embed_tokens.weight"].float()[tokens]
+    gain = load_file(folder / "model.safetensors")["model.layers.0.input_layernorm.weight"]
+    x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * gain.float()
+    return x.numpy()

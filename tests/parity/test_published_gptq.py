@@ -9,28 +9,12 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab import _data
 
 torch = pytest.importorskip("torch")
 import peers  # noqa: E402
 
 LAYERS = ["q_proj", "k_proj", "v_proj"]
 ALLOWED = 0.005  # a code near a tie may fall on the other side, and its error goes elsewhere
-
-
-@pytest.fixture(scope="module")
-def inputs(tiny_lm):
-    """What the first layer's attention is given on the calibration text: (tokens, in), float32."""
-    tokenizers = pytest.importorskip("tokenizers")
-    load_file = pytest.importorskip("safetensors.torch").load_file
-    folder = _data.path("tiny-lm")
-    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    text = (_data.path("texts") / "calibration.txt").read_text(encoding="utf-8")
-    tokens = tokenizer.encode(text).ids[:2048]
-    x = tiny_lm["model.embed_tokens.weight"].float()[tokens]
-    gain = load_file(folder / "model.safetensors")["model.layers.0.input_layernorm.weight"]
-    x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * gain.float()
-    return x.numpy()
 
 
 @pytest.fixture(params=LAYERS)

@@ -23,13 +23,13 @@ def digits(face):
     return "".join(re.findall(r">([01])</span>", face.split("<svg")[0]))
 
 
-@given(st.integers(0, figures.LARGEST))
+@given(st.integers(0, 2**figures.DIGITS - 1))
 def test_all_steps_of_the_division_show_the_digits_of_the_number(number):
-    face = figures.render_division(number, 16)
+    face = figures.render_division(number, 32)
     assert digits(face) == format(number, "b")
 
 
-@given(st.integers(1, figures.LARGEST), st.data())
+@given(st.integers(1, 2**figures.DIGITS - 1), st.data())
 def test_at_each_step_what_is_left_and_what_is_written_make_up_the_number(number, data):
     step = data.draw(st.integers(1, len(binary.halve(number)) - 1) if number > 1 else st.just(0))
     face = words(figures.render_division(number, step))
@@ -99,9 +99,9 @@ def test_another_number_has_its_own_number_of_steps():
     face = explorer.set(number=6)
     assert explorer.controls["step"].slider.max == 3
     assert digits(face) == "110"
-    explorer.set(number=figures.LARGEST)
-    assert explorer.controls["step"].slider.max == 16
-    assert explorer.controls["step"].play.max == 16
+    explorer.set(number=2**figures.DIGITS - 1)
+    assert explorer.controls["step"].slider.max == 32
+    assert explorer.controls["step"].play.max == 32
 
 
 def test_the_doubling_explorer_takes_another_fraction():

@@ -1,6 +1,7 @@
 """Explorers: controls set the face, a bad setting says so in place, and there is always a still."""
 
 import json
+import re
 import subprocess
 import sys
 from types import ModuleType
@@ -200,6 +201,11 @@ def test_an_svg_has_a_name_and_shrinks():
     text = html.svg(100, 50, "<g/>", label='one "outlier"')
     assert 'aria-label="one &quot;outlier&quot;"' in text
     assert "max-width:100%" in text
+
+
+@pytest.mark.parametrize("body, least", [("<text>1</text>", ["75px"]), ("<g/>", [])])
+def test_the_text_of_16_pixels_in_an_svg_shrinks_to_12_and_no_further(body, least):
+    assert re.findall(r"min-width:(\w+)", html.svg(100, 50, body, label="a")) == least
 
 
 @pytest.mark.parametrize("value", [1.0, 9.9996, 0.00012345, 123456.7, -2.5e-9, 3e12])

@@ -1,5 +1,7 @@
 """The explorer shows what the core computes, and the figures say what they draw."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,12 @@ def test_the_face_shows_the_codes_and_the_product_that_the_ground_floor_computes
 def test_the_error_is_the_product_less_the_exact_one(bits, axis, method):
     found = explore(bits, axis, method)
     assert np.array_equal(found.error, found.product - X @ W)
+
+
+def test_no_panel_moves_when_a_control_does():
+    drawn = [matrix.to_html(grid.panels(explore(*setting))) for setting in SETTINGS]
+    sizes = {tuple(re.findall(r'viewBox="([^"]*)"', one)) for one in drawn}
+    assert len(sizes) == 1
 
 
 def test_only_scales_along_the_sum_keep_the_product_off_the_codes():

@@ -1,6 +1,7 @@
 """Where a deck is cut: by the slide type of each cell, which each cell of a notebook has."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import slides
@@ -104,14 +105,72 @@ def test_a_deck_is_cut_where_the_cells_say():
     assert (second.section, second.new_topic) == ("One", False)
 
 
+def figure(id, width, height):
+    image = f'<p class="output picture"><img src="a.png" width="{width}" height="{height}"></p>'
+    return cells.Cell(id, "code", "x", [image], "x", slide="-")
+
+
+@pytest.mark.parametrize("height, slides_", [(400, 2), (90, 1)])
+def test_a_figure_that_would_be_narrow_beside_a_text_has_a_slide_of_its_own(height, slides_):
+    text = words("a", "## One\n\n" + "Some words. " * 60)
+    text.slide = "slide"
+    [made] = slides.columns([text, figure("b", 760, height)])
+    assert len(made) == slides_
+    assert made[-1].cells[-1][0].id == "b"
+
+
+def long(output, id="b", **more):
+    """A cell whose code is too long to stand above its result."""
+    made = replace(code(id, output), text="\n".join("abcdefghij"), slide="subslide")
+    return replace(made, **more)
+
+
+def test_a_lone_printed_result_stands_under_its_question():
+    asked = words("a", "> **Predict.** How many?")
+    asked.slide = "slide"
+    [[_, answer]] = slides.columns([asked, long("7", answers=1)])
+    shown = [re.sub(r"<[^>]+>", "", cell.source + "".join(cell.outputs)).strip()
+             for cell, _ in answer.cells]  # fmt: skip
+    assert shown == ["How many?", "7"]
+
+
+def test_a_lone_printed_result_without_a_question_keeps_its_code():
+    [[one]] = slides.columns([long("7")])
+    assert "".join(re.sub(r"<[^>]+>", "", one.cells[0][0].source).split()) == "abcdefghij"
+
+
+def lecture_90(columns):
+    plan = next(one for one in lectures.read() if one.name == "lecture-90")
+    return [slide for part in plan.parts for slide in part.choose(columns[part.notebook])]
+
+
+def test_each_prediction_of_a_lecture_is_followed_by_its_result(columns):
+    before = None
+    for slide in lecture_90(columns):
+        if before:
+            assert any(cell.outputs for cell, _ in slide.cells), f"{before} has no result"
+        asks = [cell.id for cell, _ in slide.cells if 'class="predict"' in cell.source]
+        before = asks[0] if asks else None
+
+
+def test_a_lecture_names_the_notebook_of_each_slide_and_counts_them_with_its_title(
+    columns, tmp_path
+):
+    made = [(book, cells.render(book)[0]) for book in notebooks.read()]
+    slides.write_decks(tmp_path, made)
+    page = (tmp_path / "lecture-90.slides.html").read_text(encoding="utf-8")
+    count = page.count('<section class="slide"')
+    assert f"{count + 1} slides" in page
+    assert len(re.findall(r'<p class="topic">Notebook \d+ · ', page)) == count
+
+
 def test_the_guide_shows_the_plans_with_the_numbers_of_their_slides(columns):
     guide = lectures.GUIDE.read_text(encoding="utf-8")
     assert lectures.in_guide(guide, columns) == guide  # python tools/slides.py --guide
 
 
 def test_a_lecture_of_90_minutes_has_about_40_slides(columns):
-    plan = next(one for one in lectures.read() if one.name == "lecture-90")
-    assert 35 <= sum(len(part.choose(columns[part.notebook])) for part in plan.parts) <= 45
+    assert 35 <= len(lecture_90(columns)) <= 45
 
 
 def test_a_lecture_that_names_a_slide_which_is_not_there_says_so(columns):

@@ -5,7 +5,7 @@ import shutil
 
 import jinja2
 
-from quantlab.show import bits
+from quantlab.show import bits, explorer
 from web import npm
 
 TEMPLATES = jinja2.Environment(
@@ -39,7 +39,7 @@ def write(folder):
         shutil.copy(font, target / "katex" / "fonts")
     (target / "fonts.css").write_text(_fonts(target), encoding="utf-8")
     (target / "bits.css").write_text(bits._style(), encoding="utf-8")
-    (target / "bits.js").write_text(_bits(), encoding="utf-8")
+    (target / "bits.js").write_text(_computing(), encoding="utf-8")
 
 
 def _fonts(target):
@@ -57,11 +57,15 @@ def _fonts(target):
     return "\n".join(rules) + "\n"
 
 
-def _bits():
-    """The bit explorer as a plain script: a page that is opened from a file may load no module."""
-    body = re.sub(r"^export (?!default)", "", bits._module(), flags=re.MULTILINE)
-    body, found = re.subn(r"^export default \{ render \};$", "window.quantlab.bits = render;",
-                          body, flags=re.MULTILINE)  # fmt: skip
-    if found != 1:
-        raise RuntimeError(f"bits.js must export render once, found {found} exports")
-    return f'"use strict";\n(() => {{\n{body}\n}})();\n'
+def _computing():
+    """What computes in the page, as a plain script: a page opened from a file may load no module.
+
+    Both parts stand on the arithmetic, each in a scope of its own.
+    """
+    page = explorer.script("keys.js", "bits.js")
+    page = page.replace("export default { render };", "window.quantlab.bits = render;")
+    faces = explorer.script("faces.js") + "window.quantlab.answer = answer;"
+    inside = [f"(() => {{\n{part}\n}})();" for part in (page, faces)]
+    body = "\n".join([explorer.script("minifloat.js"), *inside])
+    plain = re.sub("^export (?!default)", "", body, flags=re.MULTILINE)
+    return f'"use strict";\n(() => {{\n{plain}\n}})();\n'

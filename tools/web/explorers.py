@@ -1,9 +1,10 @@
-"""Explorers that work in a page without Python: every setting is computed once, when it is made.
+"""Explorers that work in a page without Python.
 
 What an explorer renders is a function from a few settings to HTML. Where each control has a
-handful of positions, all renderings fit into a small file, and the page looks up the one that is
-asked for. A box that takes any number offers the numbers that the tips below it name. The bit
-explorer computes in the page anyway; it needs what it starts with.
+handful of positions, every setting is computed once, when the page is made: all renderings fit into
+a small file, and the page looks up the one that is asked for. Where any number can be typed, the
+page computes: the explorer has a twin in quantlab/show/static/faces.js. The bit explorer computes
+in the page anyway; it needs what it starts with.
 """
 
 import base64
@@ -21,9 +22,9 @@ import ipywidgets as widgets
 import run_notebooks
 from nbformat.v4 import new_code_cell
 
-from quantlab.show import registry
+from quantlab.show import html, registry
 from quantlab.show.bits import BitStrip
-from quantlab.show.explorer import Stepper
+from quantlab.show.explorer import Entry, Stepper
 from web import notebooks
 
 # Characters of all faces of an explorer. Above MANY sliders take larger steps; above MOST controls
@@ -57,7 +58,7 @@ def live(notebook, run=True, listed=None):
             if name not in listed:
                 raise ValueError(f"no module of quantlab.show lists the explorer {name!r}")
             if callable(listed[name]):
-                found[node.id] = content(listed[name](), _tips(notebook, place))
+                found[node.id] = content(listed[name]())
             elif listed[name] == registry.RUN:
                 waiting.append(place)
     if waiting and run:
@@ -66,12 +67,14 @@ def live(notebook, run=True, listed=None):
     return [_live(notebook.stem, id, found[id]) for id in order]
 
 
-def content(made, tips):
+def content(made):
     """Return what a page needs of an explorer, ready for JSON."""
     if isinstance(made, BitStrip):
         return {"kind": "bits", "title": "Bit explorer", "fixed": [], "thinned": [],
                 "_state": made._state, "_formats": made._formats}  # fmt: skip
-    return {"kind": "faces", **record(made, tips)}
+    if made.twin:
+        return {"kind": "computed", **computed(made)}
+    return {"kind": "faces", **record(made)}
 
 
 def _live(stem, cell, data):
@@ -87,11 +90,6 @@ def _shows_an_explorer(node):
     return any(re.match(r"(Bit explorer|Explorer):", text) for text in texts)
 
 
-def _tips(notebook, place):
-    """The text below an explorer."""
-    return "".join(node.source for node in notebook.node.cells[place + 1 : place + 2])
-
-
 # --------------------------------------------------------------------------- running a notebook
 
 
@@ -103,8 +101,7 @@ def _run(notebook, places):
         node = copy.deepcopy(notebook.node)
         node.cells = node.cells[: places[-1] + 1]
         for place in reversed(places):
-            source = _RECORD.format(tips=_tips(notebook, place), tools=_TOOLS)
-            node.cells.insert(place + 1, new_code_cell(source))
+            node.cells.insert(place + 1, new_code_cell(_RECORD.format(tools=_TOOLS)))
         done = run_notebooks.execute(node, notebooks.FOLDER).cells
         after = {shown.id: printed for shown, printed in pairwise(done)}
         ids = [notebook.node.cells[place].id for place in places]
@@ -126,7 +123,7 @@ _TOOLS = str(Path(run_notebooks.__file__).resolve().parent)
 _RECORD = """import json as _json, sys as _sys
 _sys.path.insert(0, {tools!r})
 from web import explorers as _explorers
-print(_json.dumps(_explorers.content(_oh[max(_oh)], {tips!r})))
+print(_json.dumps(_explorers.content(_oh[max(_oh)])))
 """
 
 
@@ -142,22 +139,66 @@ def _fingerprint(notebook):
     return digest.hexdigest()[:16]
 
 
+# ------------------------------------------------------------------------------------- computing
+
+
+def computed(explorer):
+    """Return what a page needs to compute the faces of an `Explorer` with a twin in faces.js."""
+    controls = explorer.controls
+    twin, given = explorer.twin
+    return {
+        "title": explorer.title,
+        "height": explorer.html.layout.min_height,
+        "controls": [{"name": name} | _computed(control) for name, control in controls.items()],
+        "twin": twin,
+        "given": given,
+        "colors": html.COLORS,
+        "rules": {name: _rules(_entry(c)) for name, c in controls.items() if _entry(c)},
+        "fixed": [],
+        "thinned": [],
+    }
+
+
+def _computed(control):
+    """How the page draws a control, and the values behind its positions."""
+    if entry := _entry(control):
+        picks = choices(control.menu)[:-1] if hasattr(control, "menu") else []
+        return {
+            "label": _name(entry.widget),
+            "kind": "entry",
+            "start": entry.widget.value,
+            "picks": [(label, str(size)) for label, size in picks],
+            "menu": _name(control.menu) if picks else "",
+        }
+    labels, values = zip(*choices(control), strict=True)
+    return _look(control, control.value, choices(control)) | {"labels": labels, "values": values}
+
+
+def _entry(control):
+    """The `Entry` of a control, which may have a menu above it; None if there is none."""
+    return control if isinstance(control, Entry) else getattr(control, "box", None)
+
+
+def _rules(entry):
+    """What numbers a box takes. The limits are texts: the page reads them as what is typed."""
+    return entry.rules | {end: str(entry.rules[end]) for end in ("low", "below")}
+
+
 # ------------------------------------------------------------------------------------- recording
 
 
-def record(explorer, tips=""):
+def record(explorer):
     """Return every face of an `Explorer` as data for the page.
 
-    tips: the text below it; boxes for a number offer the numbers in it.
     The tree has a level for each moving control: [place of its labels, branch for each label]; a
     leaf is the place of a face. Branches differ where one control sets the range of another.
     """
     start = {name: control.value for name, control in explorer.controls.items()}
-    moving, stride = _moving(explorer, tips)
+    moving, stride = _moving(explorer)
     faces, labels = {}, {}
 
     def options_of(name):
-        options = choices(moving[name], tips)
+        options = choices(moving[name])
         first = _place(options, start[name]) % stride[name]  # the start is among them
         return options[first :: stride[name]]
 
@@ -185,13 +226,13 @@ def record(explorer, tips=""):
     }
 
 
-def _moving(explorer, tips):
+def _moving(explorer):
     """Return ({name: control} of those that move, {name: take each so-manieth position}).
 
     Where there would be too many faces, sliders take larger steps, the longest first; then the
     last control stays where it is.
     """
-    countable = {n: choices(c, tips) for n, c in explorer.controls.items()}
+    countable = {n: choices(c) for n, c in explorer.controls.items()}
     moving = dict(explorer.controls)
     stride = dict.fromkeys(moving, 1)
 
@@ -228,7 +269,7 @@ def _pieces(faces):
     return {"faces": cut, "pieces": list(pieces)}
 
 
-def choices(control, tips=""):
+def choices(control):
     """Return the positions of a control as (label, value).
 
     Raises TypeError for a kind of control that is not known here: a page would freeze it.
@@ -236,8 +277,6 @@ def choices(control, tips=""):
     if isinstance(control, Stepper):
         slider = control.slider
         return [(str(n), n - slider.min) for n in range(slider.min, slider.max + 1)]
-    if hasattr(control, "menu"):  # a box with a menu of well-known values
-        return [pair for pair in choices(control.menu) if pair[1] != control.OWN]
     if hasattr(control, "options"):
         pairs = control.options
         return [pair if isinstance(pair, tuple) else (str(pair), pair) for pair in pairs]
@@ -254,20 +293,7 @@ def choices(control, tips=""):
         count = round((control.max - control.min) / control.step)
         values = [round(control.min + control.step * n, 10) for n in range(count + 1)]
         return [(f"{value:g}", value) for value in values]
-    if isinstance(control, (widgets.BoundedIntText, widgets.BoundedFloatText)):
-        return _numbers(control, tips)
     raise TypeError(f"a page can't count the positions of {_name(control)!r}, {type(control)}")
-
-
-def _numbers(control, tips):
-    """The number in a box, and those in its range that the tips name."""
-    whole = isinstance(control, widgets.BoundedIntText)
-    found = {control.value}
-    for text in re.findall(r"(?<![\w.,/])\d[\d,]*(?:\.\d+)?(?![\w/])", tips):
-        number = float(text.replace(",", ""))
-        if control.min <= number <= control.max and not (whole and number % 1):
-            found.add(int(number) if whole else number)
-    return [(f"{number:g}" if not whole else str(number), number) for number in sorted(found)]
 
 
 def _look(control, value, options):
@@ -291,7 +317,7 @@ def _look(control, value, options):
 
 
 def _name(control):
-    for part in (control, getattr(control, "slider", None), getattr(control, "menu", None)):
+    for part in (control, getattr(control, "slider", None)):
         if getattr(part, "description", ""):
             return part.description
     return "setting"

@@ -4,7 +4,7 @@ import numpy as np
 
 from quantlab import memory
 from quantlab.codebooks import NF4, quantize_blockwise
-from quantlab.course.checking import Case, Wrong, function, value
+from quantlab.course.checking import Case, Wrong, function, is_trivial, value
 from quantlab.course.exercise import Exercise
 
 # A 7-billion-parameter model of today: weights of its linear layers, and everything else.
@@ -55,7 +55,7 @@ def _check_config(answer):
                 f"a value of type {type(answer).__name__}",
                 "BitsAndBytesConfig(...)",
                 "pass the config itself: not a model, not a dict of flags.",
-                counts=bool(answer),
+                counts=not is_trivial(answer),
             )
         got = str(getattr(answer, attribute)).removeprefix("torch.")
         if got != wanted:

@@ -792,8 +792,11 @@ function render({ model, el }) {
     state = fromModel(next);
     show("model");
   };
-  model.on("change:_state", follow);
-  return () => model.off("change:_state", follow);
+  // Widgets of ipywidgets are marked by themselves when their kernel is gone; what anywidget shows is not.
+  const markAlone = () => el.classList.add("jupyter-widgets-disconnected");
+  const events = { "change:_state": follow, comm_live_update: markAlone };
+  for (const [event, react] of Object.entries(events)) model.on(event, react);
+  return () => { for (const [event, react] of Object.entries(events)) model.off(event, react); };
 }
 
 export default { render };

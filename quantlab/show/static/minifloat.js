@@ -15,7 +15,7 @@ export const finite = (negative, num, den = 1n) => ({ kind: "finite", negative, 
 const infinity = (negative) => ({ kind: "infinity", negative, num: 0n, den: 1n });
 const nan = (negative) => ({ kind: "nan", negative, num: 0n, den: 1n });
 
-const signed = (number) => (number.negative ? -number.num : number.num);
+export const signed = (number) => (number.negative ? -number.num : number.num);
 const absolute = (n) => (n < 0n ? -n : n);
 const bitLength = (n) => (n === 0n ? 0 : n.toString(2).length);
 const isBelowOne = ({ num, den }) => num < den;
@@ -54,13 +54,13 @@ export function log2(number) {
 }
 
 /** number * base^power, exactly. */
-function scale({ negative, num, den }, base, power) {
+export function scale({ negative, num, den }, base, power) {
   const factor = base ** BigInt(Math.abs(power));
   return power < 0 ? finite(negative, num, den * factor) : finite(negative, num * factor, den);
 }
 
 /** num / den, rounded to a whole number: as `mode` of `encode` says, ties to even if it says nothing. */
-function round(num, den, mode = "nearest") {
+export function round(num, den, mode = "nearest") {
   if (mode !== "nearest") return mode === "zero" ? num / den : (num + den - 1n) / den;
   const whole = num / den;
   const twice = 2n * (num % den);
@@ -328,12 +328,18 @@ export function shortText(number, digits) {
   if (number.kind !== "finite") return { text: specialText(number), exact: true };
   const sign = number.negative ? "-" : "";
   if (number.num === 0n) return { text: `${sign}0`, exact: true };
+  const { leading, power, exact } = significant(number, digits);
+  return { text: sign + layOut(leading.replace(/0+$/, ""), power), exact };
+}
+
+/** The first `digits` digits of a finite number that is not 0, rounded, and the power of ten of the first. */
+export function significant(number, digits) {
   let power = String(number.num).length - String(number.den).length;
   if (isBelowOne(scale(number, 10n, -power))) power -= 1; // now 10^power <= number < 10^(power + 1)
   const { num, den } = scale(number, 10n, digits - 1 - power);
   const whole = String(round(num, den));
   if (whole.length > digits) power += 1; // 9.99 was rounded up to 10.0
-  return { text: sign + layOut(whole.replace(/0+$/, ""), power), exact: num % den === 0n };
+  return { leading: whole.slice(0, digits), power, exact: num % den === 0n };
 }
 
 /** Significant digits and a power of ten as 0.00123, 12300 or 1.23e-12. */

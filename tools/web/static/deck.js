@@ -6,6 +6,8 @@
   const deck = window.Reveal;
   const SMALLEST = 0.84;
   const LARGEST = 1.3; // a slide with few words shows them larger
+  const READABLE = 20; // pixels
+  const CODE = 24; // pixels, as in deck.css
   const PROJECTED = [2, 1.25]; // the face of an explorer: at most, and 16 px as 20, so that all can read it
 
   /** Choose the size of a slide's pictures, then of all that is on it. */
@@ -17,14 +19,33 @@
       return;
     }
     body.style.zoom = "";
+    const letters = fitCode(body);
     fitPictures(body);
     let scale = 1;
-    const set = (next) => { scale = Math.round(next * 100) / 100; body.style.zoom = scale; };
+    const set = (next) => {
+      scale = Math.round(next * 100) / 100;
+      body.style.zoom = scale;
+      sizeCode(body, Math.max(letters, READABLE / scale));
+    };
     while (overflows(body) && scale > SMALLEST) set(scale - 0.04);
     const tooLarge = () => overflows(body) || wraps(body);
     while (scale >= 1 && scale < LARGEST && !tooLarge()) set(scale + 0.05);
     if (scale > 1 && tooLarge()) set(scale - 0.05);
     body.dataset.scale = scale;
+  }
+
+  const sizeCode = (body, size) => {
+    body.querySelectorAll("pre").forEach((pre) => { pre.style.fontSize = `${size}px`; });
+  };
+
+  /** Choose the size of code, the largest in which no line is broken; return it. */
+  function fitCode(body) {
+    for (let size = CODE; size > READABLE; size -= 1) {
+      sizeCode(body, size);
+      if (!wraps(body)) return size;
+    }
+    sizeCode(body, READABLE);
+    return READABLE;
   }
 
   /** Pictures share the height that the words leave, from 0.6 to 1.5 of their size on a page. */
@@ -75,7 +96,7 @@
 
   /** Tell whether a line of code would be broken at this size. */
   function wraps(body) {
-    return [...body.querySelectorAll("pre")].some((pre) => {
+    return [...body.querySelectorAll("pre:not(.prose)")].some((pre) => {
       pre.style.whiteSpace = "pre";
       const wide = pre.scrollWidth > pre.clientWidth + 1;
       pre.style.whiteSpace = "";

@@ -16,11 +16,11 @@ window.quantlab = (() => {
   }
 
   function mount(place, kind, content) {
-    const box = make("div", { class: `live ${kind}` });
+    const box = make("div", { class: `live ${kind === "bits" ? kind : "faces"}` });
     place.querySelector(".still").hidden = true;
     place.append(box);
     if (kind === "bits") mountBits(box, structuredClone(content), place.dataset.explorer);
-    else mountFaces(box, content);
+    else mountFaces(box, content, kind === "computed" ? computing(content) : lookingUp(content));
     place.dispatchEvent(new CustomEvent("quantlab:mounted", { bubbles: true }));
   }
 
@@ -68,23 +68,49 @@ window.quantlab = (() => {
     if (bits !== values._state.bits) put(number, `0b${bits}`); // set by hand, or by another rule of rounding
   }
 
-  function mountFaces(box, { title, height, controls, tree, labels, faces, pieces, fixed, thinned }) {
+  // What an explorer shows, and the labels of its controls: two functions from the positions of the
+  // controls, which they keep within what there is.
+
+  /** Every face was made beforehand. */
+  const lookingUp = ({ controls, tree, labels, faces, pieces }) => (positions) => {
+    let node = tree;
+    const shown = controls.map((_, level) => {
+      const names = labels[node[0]];
+      positions[level] = Math.min(positions[level], names.length - 1);
+      node = node[positions[level] + 1];
+      return names;
+    });
+    return { shown, html: faces[node].map((place) => pieces[place]).join("") };
+  };
+
+  /** faces.js makes the face; the position of an entry is its text, and a number can set how many steps there are. */
+  const computing = (content) => {
+    const shown = content.controls.map(({ labels }) => labels);
+    const steps = content.controls.findIndex(({ kind }) => kind === "steps");
+    return (positions) => {
+      const values = content.controls.map(({ name, kind, values: known }, level) => (
+        [name, kind === "entry" || kind === "steps" ? positions[level] : known[positions[level]]]));
+      const { html, last } = window.quantlab.answer(content, Object.fromEntries(values));
+      if (last !== undefined) {
+        shown[steps] = Array.from({ length: last + 1 }, (_, step) => String(step));
+        positions[steps] = Math.min(positions[steps], last);
+      }
+      return { shown, html };
+    };
+  };
+
+  function mountFaces(box, { title, height, controls, fixed, thinned }, look) {
     const positions = controls.map((control) => control.start);
     const face = make("div", { class: "live-face scroll" });
     const said = make("div", { class: "unseen", "aria-live": "polite" });
     let [spoken, timer] = [null, 0];
     face.style.minHeight = height;
-    const shown = []; // the labels of each control, as they are now
+    let shown = []; // the labels of each control, as they are now
     const show = () => {
-      let node = tree;
-      parts.forEach((part, level) => {
-        const names = labels[node[0]];
-        shown[level] = names;
-        positions[level] = Math.min(positions[level], names.length - 1);
-        part.show(names, positions[level]);
-        node = node[positions[level] + 1];
-      });
-      face.innerHTML = faces[node].map((place) => pieces[place]).join("");
+      const found = look(positions);
+      shown = found.shown;
+      face.innerHTML = found.html;
+      parts.forEach((part, level) => part.show(shown[level], positions[level], Boolean(face.querySelector("[role=alert]"))));
       clearTimeout(timer);
       timer = setTimeout(() => {
         const words = inWords(face);
@@ -94,7 +120,7 @@ window.quantlab = (() => {
     };
     const parts = controls.map((control, level) => {
       const move = (position) => { positions[level] = position; show(); };
-      return drawers[control.kind](control.label, move);
+      return drawers[control.kind](control.label, move, control);
     });
     const bar = make("div", { class: "live-controls" }, ...parts.map((part) => part.node));
     box.append(make("p", { class: "live-title" }, title), bar, face, said);
@@ -106,7 +132,6 @@ window.quantlab = (() => {
       box.append(make("p", { class: "explorer-note" },
         `On this page “${thinned.join("”, “")}” takes larger steps: run the notebook for all of them.`));
     }
-    new MutationObserver(() => keepReadable(face)).observe(face, { childList: true });
     dragging(face, (name, value) => {
       const level = controls.findIndex((control) => control.name === name);
       const distance = (label) => Math.abs(Number(label) - value);
@@ -123,14 +148,6 @@ window.quantlab = (() => {
     const answers = [...face.querySelectorAll("[data-said]")].map((node) => node.textContent);
     const labels = [...face.querySelectorAll("svg[role=img]")].map((node) => node.ariaLabel);
     return (answers.length ? answers : labels).join(". ");
-  }
-
-  /** A drawing is scrolled where it would be so small that its text of 16 px is less than 12. */
-  function keepReadable(face) {
-    for (const svg of face.querySelectorAll("svg[width]")) {
-      const least = 0.75 * svg.getAttribute("width");
-      if (svg.clientWidth < least) svg.style.minWidth = `${least}px`;
-    }
   }
 
   /** What carries data-drag in a face moves the control of that name, as static/explorer.js does in Jupyter. */
@@ -155,8 +172,25 @@ window.quantlab = (() => {
     for (const end of ["pointerup", "pointercancel"]) face.addEventListener(end, () => { held = null; });
   }
 
-  // Each draws one control and returns {node, show(labels, position)}; it calls move(position).
+  // Each draws one control and returns {node, show(labels, position, wrong)}; it calls move(position).
   const drawers = {
+    /** A box for any number, with a menu of well-known ones above it where there are some. */
+    entry(name, move, { picks, menu }) {
+      const input = make("input", { type: "text", "aria-label": name, autocomplete: "off", spellcheck: "false", size: 12 });
+      const select = make("select", { "aria-label": menu },
+        ...picks.map(([label, number]) => make("option", { value: number }, label)), make("option", { value: "" }, "a size of your own"));
+      input.addEventListener("change", () => move(input.value));
+      select.addEventListener("change", () => { if (select.value) move(select.value); });
+      const box = labelled(name, input);
+      return {
+        node: menu ? make("div", { class: "live-pair" }, labelled(menu, select), box) : box,
+        show(_, text, wrong) {
+          input.value = text;
+          input.setAttribute("aria-invalid", String(wrong));
+          select.value = picks.some(([, number]) => number === text.trim()) ? text.trim() : "";
+        },
+      };
+    },
     menu(name, move) {
       const select = make("select", { "aria-label": name });
       select.addEventListener("change", () => move(select.selectedIndex));

@@ -33,25 +33,6 @@ const watchScrolling = () => document.querySelectorAll(".scroll, .katex-display"
 watchScrolling();
 document.addEventListener("quantlab:mounted", watchScrolling);
 
-// On a phone a figure opens at the size that it was drawn for: to be moved, and enlarged by two fingers.
-const large = document.querySelector(".large");
-
-function opensLarge(img) {
-  const button = Object.assign(document.createElement("button"), { type: "button", className: "enlarge" });
-  button.setAttribute("aria-label", `Show large: ${img.alt}`);
-  button.addEventListener("click", () => {
-    const copy = img.cloneNode();
-    copy.style.width = `${img.getAttribute("width")}px`;
-    large.querySelector("div").replaceChildren(copy);
-    large.showModal();
-  });
-  img.replaceWith(button);
-  button.append(img);
-}
-
-if (matchMedia("(max-width: 600px)").matches) document.querySelectorAll(".output.picture img").forEach(opensLarge);
-large.querySelector("button").addEventListener("click", () => large.close());
-
 // ---- search: the index is made when it is first asked for
 
 const dialog = document.querySelector(".search");
