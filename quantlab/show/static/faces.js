@@ -173,11 +173,11 @@ function box(x, y, width, height, { fill = "pale", edge = "none", shade = 1, lin
 
 function svg(width, height, marks, label) {
   const [w, h] = [short(width), short(height)];
-  const words = marks.some((mark) => mark.startsWith("<text"));
-  const least = words ? `min-width:${general(0.75 * Number(w), 6)}px;` : "";
+  const body = marks.join("");
+  const least = body.includes("<text") ? `min-width:${Math.ceil(0.75 * w)}px;` : "";
   return `<svg role="img" aria-label="${escape(label)}" viewBox="0 0 ${w} ${h}" width="${w}" `
     + `style="max-width:100%;${least}height:auto;display:block;font-variant-numeric:tabular-nums" `
-    + `font-family="var(--jp-ui-font-family, sans-serif)" font-size="16" fill="${COLORS.ink}">${marks.join("")}</svg>`;
+    + `font-family="var(--jp-ui-font-family, sans-serif)" font-size="16" fill="${COLORS.ink}">${body}</svg>`;
 }
 
 // ---------------------------------------------------------------- 01 and 02: binary_figures.py
