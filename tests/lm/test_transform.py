@@ -231,7 +231,7 @@ def test_awq_loses_less_where_there_are_outliers(injected, short_text):
         for model in (injected, lm.awq(injected, **settings))
     ]
     lost = [model.divergence(injected, short_text) for model in small]
-    assert lost[1] < 0.9 * lost[0]
+    assert lost[1] < 0.95 * lost[0]
 
 
 def test_gptq_works_on_the_turned_inputs_of_a_turned_model(turned, monkeypatch):
