@@ -92,14 +92,14 @@ def _css(groups):
         f'.ql-hex:has([data-f="{n}"]:is(:hover,:focus)) [data-f="{n}"]' for n in range(groups)
     )
     return (
-        ".ql-hex{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;font-size:14px;"
-        f"color:{html.INK}}}"
-        f".ql-dump{{font:14px/22px {MONO};white-space:pre;overflow-x:auto}}"
+        ".ql-hex{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;"
+        f"font-size:max(14px,.8em);line-height:1.3;color:{html.INK}}}"
+        f".ql-dump{{font-family:{MONO};white-space:pre;overflow-x:auto}}"
         f".ql-hex .ql-at,.ql-hex .ql-gap{{color:{html.QUIET}}}"
         f".ql-hex .ql-odd{{background:{html.PALE}}}"
-        ".ql-hex table{border-collapse:collapse;margin:0;font-size:14px}"
-        f".ql-hex :is(td,th){{text-align:left;padding:1px 8px;border-bottom:1px solid {html.GRID};"
-        "font-size:14px}"
+        ".ql-hex table{border-collapse:collapse;margin:0;font-size:inherit}"
+        f".ql-hex :is(td,th){{text-align:left;padding:0 8px;border-bottom:1px solid {html.GRID};"
+        "font-size:inherit;line-height:inherit}"
         f".ql-hex [data-f]:focus{{outline:2px solid {html.INK}}}"
         f"{marked}{{background:{html.INK};color:{html.GROUND}}}"
     )
