@@ -175,7 +175,7 @@ def _device(given):
                 f"device must be a number of bytes or one of {', '.join(devices())}, got {given!r}"
             )
         return by_name[given.lower()]
-    return Device(f"{positive('device', given) / 1e9:g} GB", given)
+    return Device("a device", positive("device", given))
 
 
 def cache_bytes(config, context, batch=1, format="bf16", engine="least"):

@@ -22,13 +22,16 @@ OUT = notebooks.ROOT / "build" / "slides"
 HIDE = "hide-input"
 MEASURED = {"hardware", "timing"}  # tags of what comes out differently on another machine
 ROW = 100  # characters of a table that stand side by side
-MOST_ROWS = 14  # of a table on a slide
+MOST_ROWS = 14  # of a table on a slide, and of a printed list
 MOST_LINES = 7  # of code above a result: more of it leaves no room to read the result
 # Pixels of a slide in deck.css: what its cells have, how far a picture is enlarged (deck.js), a
 # line of prose, of code, of a table, a heading, and what is around each cell.
 WIDE, HIGH, LARGEST = 1168, 600, 1.5
 PROSE, CODE, TABLE, HEADING, GAP = 36, 34, 41, 66, 18
 LETTERS = 84  # in a line of prose
+FULL = (
+    780  # pixels: cells that take more go on to a next slide; up to here the text is shown smaller
+)
 NARROW = 0.75  # a picture this much smaller than it could be needs a slide of its own
 
 
@@ -154,7 +157,7 @@ def columns(made):
             # What answers a prediction comes on a click, if it does not have a slide of its own.
             late = cell.slide == "fragment" or (cell.answers and slide.cells)
             first, *more = _in_parts(_for_a_slide(cell))
-            if slide.cells and _narrows([shown for shown, _ in slide.cells] + [first]):
+            if slide.cells and _is_full([shown for shown, _ in slide.cells] + [first]):
                 more = [first, *more]
             else:
                 slide.cells.append((first, bool(late)))
@@ -163,11 +166,11 @@ def columns(made):
     return topics
 
 
-def _narrows(shown):
-    """Say whether a picture among these cells would be narrow, so that a slide can't hold them."""
+def _is_full(shown):
+    """Say whether a slide can't hold these cells, or would show a picture among them narrow."""
     sizes = [tuple(map(int, size)) for cell in shown for size in _sizes(cell)]
     if not sizes:
-        return False
+        return sum(map(_height, shown)) > FULL
     widest, height = max(width for width, _ in sizes), sum(height for _, height in sizes)
     alone = min(LARGEST, WIDE / widest, HIGH / height)
     beside = (HIGH - sum(map(_height, shown))) / height
@@ -222,7 +225,11 @@ def _is_lone(cell):
 
 def _in_parts(cell):
     """A cell once for each slide that it takes: the rows of a tall table go on, under its heads."""
-    if not (len(cell.outputs) == 1 and cell.outputs[0].count("<tbody") == 1):
+    if len(cell.outputs) != 1:
+        return [cell]
+    if printed := re.fullmatch(r"(<pre [^>]*>)(.*)(</pre>)", cell.outputs[0], re.DOTALL):
+        return _printed_in_parts(cell, *printed.groups())
+    if cell.outputs[0].count("<tbody") != 1:
         return [cell]
     before, body, after = re.split("(?<=<tbody>)|(?=</tbody>)", cell.outputs[0])
     rows = re.findall(r"<tr.*?</tr>", body, re.DOTALL)
@@ -233,6 +240,17 @@ def _in_parts(cell):
         replace(cell, outputs=["".join([before, *rows[start:stop], after])])
         for start, stop in pairwise(cuts)
     ]
+
+
+def _printed_in_parts(cell, before, text, after):
+    """The same for a long printed list; its code stands above the first part."""
+    lines = text.split("\n")
+    count = max(1, math.ceil(len(lines) / MOST_ROWS))
+    cuts = [len(lines) * part // count for part in range(count + 1)]
+    parts = ["\n".join(lines[start:stop]) for start, stop in pairwise(cuts)]
+    shown = [f"{before}{part}{after}" for part in parts]
+    rest = [replace(cell, source="", text="", outputs=[one]) for one in shown[1:]]
+    return [replace(cell, outputs=shown[:1]), *rest]
 
 
 def _leave_to_the_speaker(cell, last):

@@ -88,7 +88,10 @@ def rotate(model, seed=0, online=True):
         raise TypeError(f"online must be True or False, got {online!r}")
     new = _copy(model, "lm.rotate")
     if turned := [name for name, layer in new.linears() if _is_turned(layer)]:
-        raise ValueError(f"the model is turned already, {turned[0]} too while it computes")
+        raise ValueError(
+            f"lm.rotate has turned this model already, {turned[0]} too while it computes: "
+            "start from the model before that"
+        )
     _untie(new.network)
     base, head = new.network.base_model, new.network.get_output_embeddings()
     _turn_outputs(base.embed_tokens, seed, embeddings=True)
@@ -117,7 +120,8 @@ class _Group:
 
     def weights(self):
         """Return the readers' weights, (in, all their outputs), float32."""
-        return np.concatenate([_read(layer).T for layer in self.readers], axis=1)
+        weights = [_read(layer).T for layer in self.readers]
+        return np.concatenate(weights, axis=1, dtype=np.float32)
 
     def rescale(self, scales):
         """Divide what the source gives by scales (in,), and multiply the readers' rows by them."""

@@ -2,6 +2,7 @@
 
 import re
 from html import escape
+from math import ceil
 
 from quantlab.show import style
 
@@ -97,7 +98,7 @@ def svg(width, height, body, label):
 
     body: SVG elements. label: its alt text.
     """
-    least = f"min-width:{0.75 * float(width):g}px;" if "<text" in body else ""
+    least = f"min-width:{ceil(0.75 * float(width))}px;" if "<text" in body else ""
     return (
         f'<svg role="img" aria-label="{escape(label, quote=True)}" viewBox="0 0 {width} {height}" '
         f'width="{width}" style="max-width:100%;{least}height:auto;'

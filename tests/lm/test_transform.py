@@ -15,7 +15,7 @@ from . import architectures
 WORDS = "The fox went to the well, and the well was dry. "
 CHANGES = {
     "smooth": lm.smooth,
-    "awq": lambda model, texts=None: lm.awq(model, texts, bits=4),
+    "awq": lm.awq,
     "rotate": lambda model, texts=None: lm.rotate(model),
     "rotate, weights alone": lambda model, texts=None: lm.rotate(model, online=False),
 }
@@ -48,8 +48,21 @@ def injected(exact):
 
 
 @pytest.fixture(scope="session")
-def turned(injected):
-    return lm.rotate(injected)
+def changed(exact, injected):
+    """Return a function: tiny-lm or the injected one, changed in some way, each once."""
+    models, known = {"exact": exact, "injected": injected}, {}
+
+    def of(which, change):
+        if (which, change) not in known:
+            known[which, change] = change(models[which])
+        return known[which, change]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def turned(changed):
+    return changed("injected", CHANGES["rotate"])
 
 
 @pytest.fixture(scope="session")
@@ -81,25 +94,25 @@ def inputs_of(model, windows):
 
 @every_change
 @pytest.mark.parametrize("which", ["exact", "injected"])
-def test_the_perplexity_stays_to_6_digits(request, which, change, short_text):
-    model = request.getfixturevalue(which)
-    expected = perplexity(model, short_text)
-    assert perplexity(change(model), short_text) == pytest.approx(expected, rel=5e-7)
+def test_the_perplexity_stays_to_6_digits(request, changed, which, change, short_text):
+    expected = perplexity(request.getfixturevalue(which), short_text)
+    assert perplexity(changed(which, change), short_text) == pytest.approx(expected, rel=5e-7)
 
 
-def test_changes_follow_one_another(injected, short_text):
-    both = lm.smooth(lm.rotate(lm.awq(lm.smooth(injected))), alpha=0.7)
+def test_changes_follow_one_another(injected, changed, short_text):
+    both = lm.smooth(lm.rotate(changed("injected", lm.smooth)), alpha=0.7)
     expected = perplexity(injected, short_text)
     assert perplexity(both, short_text) == pytest.approx(expected, rel=1e-6)
 
 
 @every_change
-def test_the_source_model_stays_as_it_is(exact, change):
-    before = [p.clone() for p in exact.network.parameters()]
-    new = change(exact)
-    after = list(exact.network.parameters())
-    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    assert exact.network.lm_head.weight is exact.network.model.embed_tokens.weight
+def test_the_source_model_stays_as_it_is(exact, changed, change):
+    new = changed("exact", change)
+    fresh = lm.load("tiny-lm", "fp32", "cpu").network
+    kept = exact.network
+    pairs = zip(fresh.parameters(), kept.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert kept.lm_head.weight is kept.model.embed_tokens.weight
     assert not any(layer._forward_pre_hooks for _, layer in exact.linears())
     assert new.network.dtype == torch.float32 and new.quantization == "fp32"
 
@@ -144,15 +157,15 @@ def test_logits_stay_with_biases_grouped_queries_and_odd_widths(other, change):
 # What changes.
 
 
-def test_smoothing_undoes_the_injection(exact, injected):
-    for (name, one), (_, other) in zip(
-        lm.smooth(exact).linears(), lm.smooth(injected).linears(), strict=True
-    ):
+def test_smoothing_undoes_the_injection(changed):
+    both = [changed(which, lm.smooth).linears() for which in ("exact", "injected")]
+    for (name, one), (_, other) in zip(*both, strict=True):
         assert torch.allclose(one.weight, other.weight, rtol=1e-5, atol=1e-6), name
 
 
-def test_turning_undoes_the_injection_as_gains_are_folded_away(exact, turned):
-    for (name, one), (_, other) in zip(lm.rotate(exact).linears(), turned.linears(), strict=True):
+def test_turning_undoes_the_injection_as_gains_are_folded_away(changed):
+    both = [changed(which, CHANGES["rotate"]).linears() for which in ("exact", "injected")]
+    for (name, one), (_, other) in zip(*both, strict=True):
         assert torch.equal(one.weight, other.weight), name
 
 
@@ -177,8 +190,8 @@ def test_a_tied_head_becomes_a_weight_of_its_own_and_is_counted(exact, turned):
     assert exact.network.config.tie_word_embeddings
 
 
-def test_smoothing_and_awq_leave_the_head_tied_and_cost_no_memory(exact):
-    for new in (lm.smooth(exact), lm.awq(exact)):
+def test_smoothing_and_awq_leave_the_head_tied_and_cost_no_memory(exact, changed):
+    for new in (changed("exact", lm.smooth), changed("exact", lm.awq)):
         assert new.network.lm_head.weight is new.network.model.embed_tokens.weight
         assert new.memory_bytes() == exact.memory_bytes()
 
@@ -203,10 +216,10 @@ def test_with_4_bit_activations_and_weights_only_the_turned_model_speaks(injecte
     assert perplexity(small, part) < 36
 
 
-def test_smoothing_brings_back_what_injected_outliers_cost(exact, injected, part):
+def test_smoothing_brings_back_what_injected_outliers_cost(exact, injected, changed, part):
     cost = [
         perplexity(lm.quantize_activations(model, 4), part)
-        for model in (injected, lm.smooth(injected), exact)
+        for model in (injected, changed("injected", lm.smooth), exact)
     ]
     assert cost[0] > 1000 and cost[1] < cost[2]
 
@@ -218,7 +231,7 @@ def test_awq_loses_less_where_there_are_outliers(injected, short_text):
         for model in (injected, lm.awq(injected, **settings))
     ]
     lost = [model.divergence(injected, short_text) for model in small]
-    assert lost[1] < 0.9 * lost[0]
+    assert lost[1] < 0.95 * lost[0]
 
 
 def test_gptq_works_on_the_turned_inputs_of_a_turned_model(turned, monkeypatch):
@@ -293,8 +306,8 @@ def test_fewer_bits_of_activations_cost_more(exact, short_text):
 
 
 @every_change
-def test_weights_alone_are_saved_and_loaded_as_any_others(exact, change, short_text, tmp_path):
-    new = change(exact)
+def test_weights_alone_are_saved_and_loaded_as_any_others(changed, change, short_text, tmp_path):
+    new = changed("exact", change)
     if any(online.of(layer) for _, layer in new.linears()):
         with pytest.raises(ValueError, match=r"turned while it computes: use lm.rotate\(.*=False"):
             new.save(tmp_path / "model")
@@ -305,8 +318,16 @@ def test_weights_alone_are_saved_and_loaded_as_any_others(exact, change, short_t
     assert again.memory_bytes() == new.memory_bytes()
 
 
-def test_a_turned_and_quantized_model_is_saved_as_its_codes(exact, short_text, tmp_path):
-    small = lm.quantize(lm.rotate(exact, online=False), "zero_point", bits=4, group_size=64)
+def test_a_turned_model_is_written_for_llama_cpp_with_a_head_of_its_own(changed, tmp_path):
+    pytest.importorskip("gguf")
+    turned = changed("exact", CHANGES["rotate, weights alone"])
+    written = lm.export_gguf(turned, tmp_path / "turned.gguf", "F32")
+    assert "output.weight" in written.tensors["F32"]
+
+
+def test_a_turned_and_quantized_model_is_saved_as_its_codes(changed, short_text, tmp_path):
+    turned = changed("exact", CHANGES["rotate, weights alone"])
+    small = lm.quantize(turned, "zero_point", bits=4, group_size=64, progress=quietly)
     again = lm.load(small.save(tmp_path / "model"), device="cpu")
     assert again.quantization == "compressed-tensors, 4 bits, group 64"
     assert perplexity(again, short_text) == pytest.approx(perplexity(small, short_text), rel=0.01)
@@ -368,21 +389,28 @@ def test_a_model_that_is_quantized_rounded_or_turned_already_is_refused(exact, f
             change(four_bit)
         with pytest.raises(ValueError, match=r"rounds its inputs.*change first, then quantize"):
             change(lm.quantize_activations(exact, 8))
-    with pytest.raises(ValueError, match="turned already"):
+    with pytest.raises(ValueError, match="has turned this model already"):
         lm.rotate(turned)
     with pytest.raises(ValueError, match="rounded to 8 bits already, got activation_bits=4"):
         lm.quantize(lm.quantize_activations(exact, 8), "rtn", activation_bits=4)
 
 
 @pytest.mark.parametrize(
-    ("bits", "kind"), [(1, ValueError), (9, ValueError), (4.5, ValueError), ("4", TypeError)]
+    ("bits", "kind", "allowed"),
+    [
+        (1, ValueError, "2 to 8"),
+        (9, ValueError, "2 to 8"),
+        (4.5, ValueError, "a whole number"),
+        (True, TypeError, "a whole number"),
+        ("4", ValueError, "one of"),
+    ],
 )
-def test_activation_bits_are_2_to_8(exact, bits, kind):
+def test_activation_bits_that_are_not_served_are_refused(exact, bits, kind, allowed):
     for call in (
         lambda: lm.quantize(exact, "rtn", activation_bits=bits),
         lambda: lm.quantize_activations(exact, bits),
     ):
-        with pytest.raises(kind, match=r"activation_bits must be .*2 to 8, got"):
+        with pytest.raises(kind, match=rf"activation_bits must be {allowed}.*, got {bits!r}"):
             call()
 
 

@@ -94,6 +94,20 @@ def test_a_tall_table_goes_on_under_its_heads():
     assert all(part.count("<th>") == 1 and part.endswith("</table>") for part in parts)
 
 
+def test_a_long_printed_list_goes_on_without_its_code():
+    one = replace(code("a", "\n".join(map(str, range(30)))), slide="slide")
+    parts = [made.cells[0][0] for made in slides.columns([one])[0]]
+    assert [part.outputs[0].count("\n") + 1 for part in parts] == [10, 10, 10]
+    assert [bool(part.source) for part in parts] == [True, False, False]
+
+
+def test_what_is_too_much_for_a_slide_goes_on_to_the_next():
+    text = words("a", "Some words. " * 200)
+    text.slide = "slide"
+    more = replace(text, id="b", slide="-")
+    assert [len(made.cells) for made in slides.columns([text, more])[0]] == [1, 1]
+
+
 def test_a_deck_is_cut_where_the_cells_say():
     made = [words("a", "## One"), code("b", output="1"), words("c", "> Box"), words("d", "Shh.")]
     for cell, kind in zip(made, ("slide", "fragment", "subslide", "notes"), strict=True):

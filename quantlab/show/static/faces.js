@@ -30,7 +30,7 @@ function readNumber(typed, { name, low, below, only_whole: onlyWhole }) {
   if (length > MOST_TYPED) return { problem: `${name} must have at most ${MOST_TYPED} characters, got ${length}` };
   const exact = parsed(plain);
   if (exact?.kind !== "finite") {
-    const hint = typed.includes(",") ? "; no comma, a point for a decimal one" : "";
+    const hint = typed.includes(",") ? ", with a point and no comma" : "";
     return { problem: `${name} must be a number such as 20.23, 1e3, 1/3 or 2^10${hint}, got “${typed}”` };
   }
   const outside = compare(exact, parseNumber(low)) < 0 || compare(exact, parseNumber(below)) >= 0;
@@ -173,9 +173,11 @@ function box(x, y, width, height, { fill = "pale", edge = "none", shade = 1, lin
 
 function svg(width, height, marks, label) {
   const [w, h] = [short(width), short(height)];
+  const body = marks.join("");
+  const least = body.includes("<text") ? `min-width:${Math.ceil(0.75 * w)}px;` : "";
   return `<svg role="img" aria-label="${escape(label)}" viewBox="0 0 ${w} ${h}" width="${w}" `
-    + 'style="max-width:100%;height:auto;display:block;font-variant-numeric:tabular-nums" '
-    + `font-family="var(--jp-ui-font-family, sans-serif)" font-size="16" fill="${COLORS.ink}">${marks.join("")}</svg>`;
+    + `style="max-width:100%;${least}height:auto;display:block;font-variant-numeric:tabular-nums" `
+    + `font-family="var(--jp-ui-font-family, sans-serif)" font-size="16" fill="${COLORS.ink}">${body}</svg>`;
 }
 
 // ---------------------------------------------------------------- 01 and 02: binary_figures.py
@@ -257,7 +259,7 @@ function workedFace(words, label, digits, rows, start = "") {
 const [GB, GIB] = [1e9, 2 ** 30];
 
 function calculator({ billions, format, block_size: asked, double_quant: nested, device, headroom }, given) {
-  const parameters = billions.float * 1e9;
+  const [parameters, deviceBytes] = [giga(billions.float), giga(device)];
   const [key, codeBits] = given.widths[format];
   const builtIn = given.scales[key];
   const block = codeBits >= 16 || builtIn ? null : asked;
@@ -265,7 +267,6 @@ function calculator({ billions, format, block_size: asked, double_quant: nested,
   const bits = block === null ? codeBits + scaleBits / size
     : codeBits + (nested ? 8 + 32 / 256 : 32) / block;
   const weights = (parameters * bits) / 8;
-  const deviceBytes = device * 1e9;
   const usableExact = multiplied(asWritten(deviceBytes), asWritten(1), asWritten(headroom / 100));
   const weightsExact = asWritten(weights);
   const over = [weightsExact.num * usableExact.den, weightsExact.den * usableExact.num];
@@ -288,6 +289,9 @@ function calculator({ billions, format, block_size: asked, double_quant: nested,
 }
 
 const asWritten = (value) => parseNumber(repr(value));
+
+/** 10^9 times a number as it is written: 17.1 * 1e9 is a little more than 17.1e9. */
+const giga = (value) => toFloat(scale(asWritten(value), 10n, 9));
 
 /** a * (b - c) of fractions. */
 const multiplied = (a, b, c) => finite(false, a.num * (b.num * c.den - c.num * b.den), a.den * b.den * c.den);
