@@ -85,7 +85,7 @@ def _arrows(found, handle):
     for number, arrow in enumerate(found.arrows, 1):
         end = arrow * (1 - 0.09 / np.linalg.norm(arrow))
         yield Line((_at((0, 0)), _at(end)), "quiet", width=3, arrow=True)
-        below = 20 if number == 2 else -26
+        below = 44 if number == 2 else -26
         yield Text(_at(arrow)[0], _at(arrow)[1] + below, f"weight {number}: +1", "middle",
                    "quiet", halo=True)  # fmt: skip
     x, y = _at(found.arrows[0])
