@@ -206,15 +206,27 @@ def _perplexity(chances):
     return written(*losses, losses.mean(), 2, rounded(np.exp(-np.mean(np.log(chances))), 2))
 
 
+def _turns():
+    spike = 12 * np.eye(16)[0]
+    turned = ql.transforms.hadamard_product(spike)
+    assert np.allclose(np.abs(turned), 3)
+    steps = [ql.quantize_absmax(x, bits=4).scale.item() for x in (spike, turned)]
+    worst = [np.hypot(*sides) / 2 for sides in ((0.6, 0.8), (0.3, 1.6))]
+    return {
+        "12.a": written(3, -3, 12, 16, 7, *(rounded(step, 3) for step in steps)),
+        "12.b": written(0.3, 1.6, worst[0], rounded(worst[1], 3)),
+    }
+
+
 COMPUTED = {}
 for part in (_memory, _whole_numbers, _fractions, _formats, _quantizers):
     COMPUTED |= part()
-for part in (_outliers, _gptq, _comparison, _four_bits, _files):
+for part in (_outliers, _gptq, _comparison, _four_bits, _files, _turns):
     COMPUTED |= part()
 
 
 def test_the_exam_has_a_question_to_every_notebook():
-    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in range(12)}
+    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in range(13)}
     assert set(EXAM) == set(COMPUTED)
 
 

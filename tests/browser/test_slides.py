@@ -38,7 +38,7 @@ _EVERY_SLIDE = """async (READABLE) => {
     const edge = slide.getBoundingClientRect();
     const outside = [...body.querySelectorAll("*")].filter((node) => {
       const box = node.getBoundingClientRect();
-      const scrolled = "[hidden], svg, .katex, .ql-live, .live-face, .ql-formula";
+      const scrolled = "[hidden], svg, .katex, .ql-live, .live-face, .ql-formula, .ql-dump";
       const hidden = box.width < 2 || node.closest(scrolled);
       return !hidden && (box.right > edge.right + 1 || box.bottom > edge.bottom + 1);
     });

@@ -197,7 +197,7 @@ def test_a_box_reads_what_is_typed_exactly(text, number):
     ("text", "says"),
     [
         ("abc", r"number must be a number such as 20.23, 1e3, 1/3 or 2\^10, got “abc”"),
-        ("1,5", "number must be .* no comma, a point for a decimal one, got “1,5”"),
+        ("1,5", "number must be .*, with a point and no comma, got “1,5”"),
         ("1/0", "number must be a number such as"),
         ("inf", "number must be a number such as"),
         ("1000000", "number must be at least -100 and below 1000000, got “1000000”"),

@@ -30,7 +30,7 @@ function readNumber(typed, { name, low, below, only_whole: onlyWhole }) {
   if (length > MOST_TYPED) return { problem: `${name} must have at most ${MOST_TYPED} characters, got ${length}` };
   const exact = parsed(plain);
   if (exact?.kind !== "finite") {
-    const hint = typed.includes(",") ? "; no comma, a point for a decimal one" : "";
+    const hint = typed.includes(",") ? ", with a point and no comma" : "";
     return { problem: `${name} must be a number such as 20.23, 1e3, 1/3 or 2^10${hint}, got “${typed}”` };
   }
   const outside = compare(exact, parseNumber(low)) < 0 || compare(exact, parseNumber(below)) >= 0;
