@@ -25,6 +25,8 @@ from .training_rounding import checked_row
 
 #: What can be trained.
 PARTS = ("weights", "norms", "all", "adapters")
+#: Tokens in a window, where the model can read so many.
+WINDOW = 256
 #: The rate rises for so much of the steps, and then falls in a line, to 0 after the last.
 WARM_UP = 0.05
 #: The gradient is cut to this length, all trained numbers together.
@@ -35,7 +37,7 @@ PAUSE = 60.0
 
 def train(
     model, texts=None, teacher=None, steps=80, rate=5e-4, trained=None, method=None, *, batch=4,
-    window=256, seed=0, progress=None, checkpoint=None, **settings,
+    window=None, seed=0, progress=None, checkpoint=None, **settings,
 ):  # fmt: skip
     """Return a new model, trained for some steps of Adam; `model` stays as it is.
 
@@ -47,8 +49,9 @@ def train(
     put in, the default where there is something. method, settings: a row of `ql.methods.METHODS`
     without calibration, and its settings: then the body's matrices are rounded so at each step,
     straight through (`fake_quantize`), and come back as `lm.quantize` would return them.
-    batch: windows at a step. window: tokens in each. seed: of the order of the documents and of
-    where windows begin: on one machine the same seed gives the same model to the bit.
+    batch: windows at a step. window: tokens in each; None for 256, or fewer if the model reads no
+    more. seed: of the order of the documents and of where windows begin: on one machine, with as
+    many threads, the same seed gives the same model to the bit.
     progress: None for a bar on a terminal; or a function called after each step with (steps done,
     steps in all, loss in nats per token, the model as it is then, to measure and not to keep).
     Ctrl-C finishes the step, and what is trained so far comes back, with a warning. checkpoint:
@@ -240,6 +243,8 @@ def _named(model):
 
 
 def _checked_window(model, window):
+    if window is None:
+        return min(model.longest, WINDOW)
     return whole("window", window, 2, None if model.longest == math.inf else model.longest)
 
 

@@ -146,7 +146,7 @@ def test_what_is_measured_while_it_trains_is_the_rounded_model(exact):
 
 def test_the_first_loss_is_the_divergence_of_the_rounded_model(exact):
     losses = []
-    run = {"steps": 1, "window": 500, "texts": TEXT}  # one window, which is all of the text
+    run = {"steps": 1, "texts": TEXT}  # one window, which is all of the text
     lm.train(exact, teacher=exact, progress=lambda *seen: losses.append(seen[2]), **run, **TWO_BITS)
     ids = [exact.tokenizer.bos_token_id, *exact.tokenizer(TEXT)["input_ids"]]
     plain = lm.quantize(exact, **TWO_BITS)
