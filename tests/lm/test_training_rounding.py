@@ -115,6 +115,17 @@ def test_ternary_weights_are_three_values_around_the_mean_magnitude():
     assert q.bits_per_value == 2 + 16 / w.size
 
 
+def test_a_ternary_model_is_saved_with_its_scales_in_fp16(exact, tmp_path):
+    small = lm.quantize(exact, "ternary")
+    assert small.quantization == "ternary, 2 bits"
+    again = lm.load(small.save(tmp_path / "ternary"), device="cpu")
+    for ours, theirs in zip(weights_of(small), weights_of(again), strict=True):
+        scale = np.abs(
+            ours
+        ).max()  # FP16's half a place, and BF16's, which the loaded one computes in
+        assert np.abs(ours - theirs).max() <= (2.0**-11 + 2.0**-8) * scale
+
+
 def test_a_trained_model_holds_codes_as_a_quantized_one_does(trained, exact):
     plain = lm.quantize(exact, **TWO_BITS)
     assert trained.quantization == plain.quantization == "zero_point, 2 bits, group 64"
