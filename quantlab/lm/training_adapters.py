@@ -43,10 +43,8 @@ def add_lora(model, rank=8, alpha=16.0, seed=0):
     # Where peft 0.21 sees a transformers config, it takes the names of DeepSeek's shared experts
     # for those of fused ones, and wraps these instead. A module around the network has no config.
     around = torch.nn.ModuleDict({"network": network})
-    for what in (
-        "is_loaded_in_4bit",
-        "is_loaded_in_8bit",
-    ):  # by these it knows bitsandbytes' layers
+    # By these it knows bitsandbytes' layers.
+    for what in ("is_loaded_in_4bit", "is_loaded_in_8bit"):
         setattr(around, what, getattr(network, what, False))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
