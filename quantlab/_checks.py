@@ -28,7 +28,10 @@ def positive(name, value, or_zero=False):
     NumPy's narrow floats would go on computing in their own width: 60000 in FP16, twice, is inf.
     """
     allowed = f"a finite number, {'0 or more' if or_zero else 'above 0'}"
-    if not (0 < _number(name, value, allowed) <= sys.float_info.max or (or_zero and value == 0)):
+    number = _number(name, value, allowed)
+    if isinstance(number, np.floating):  # beside a float16 or float32 the limit would overflow
+        number = float(number)
+    if not (0 < number <= sys.float_info.max or (or_zero and number == 0)):
         raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     if isinstance(value, numbers.Rational):
         return int(value) if isinstance(value, numbers.Integral) else value

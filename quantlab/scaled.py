@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import _fast
-from ._checks import finite_array, matrix, one_of, positive, real_array, same_inner, whole
+from ._checks import (
+    as_array,
+    finite_array,
+    matrix,
+    one_of,
+    positive,
+    real_array,
+    same_inner,
+    shown,
+    whole,
+)  # fmt: skip
 from ._fast import gptq as row_loop
 from ._fast import scaled as quick
 from .affine import working_copy
@@ -46,6 +56,10 @@ class ScaledFormat:
     rule: str = "floor"
 
     def __post_init__(self):
+        for name in ("element", "scale"):
+            if not isinstance(getattr(self, name), MiniFloat):
+                got = shown(getattr(self, name))
+                raise TypeError(f"{name} must be a MiniFloat, such as formats.FP4_E2M1, got {got}")
         powers = RULES.index(one_of("rule", self.rule, RULES)) < 4
         if powers != (self.scale is E8M0):
             has = "floor, ceil, even or rceil" if self.scale is E8M0 else "amax or four_over_six"
@@ -54,7 +68,7 @@ class ScaledFormat:
             raise ValueError(f"four_over_six is for FP4 with E4M3 scales, got {self.element.name}")
         for size in self.block if isinstance(self.block, tuple) else [self.block]:
             if size is not None:
-                whole("block", size, 1)
+                whole("block", size, 1, 2**31)
 
     def tile(self, shape):
         """Return the (rows, columns) of a block in a matrix of `shape`."""
@@ -130,14 +144,16 @@ class Scaled:
 def from_bytes(packed, scale_codes, format, tensor_scale=1):
     """Return the `Scaled` of bytes as `Scaled.packed` gives them: blocks run along the last axis.
 
-    packed, scale_codes: uint8. format: a name in `FORMATS` or a `ScaledFormat`. Raises ValueError
-    where bytes and scales do not fit each other.
+    packed: whole numbers of 0 to 255; scale_codes: codes of the format's scales. format: a name in
+    `FORMATS` or a `ScaledFormat`. Raises TypeError and ValueError for what is no such number, and
+    ValueError where bytes and scales do not fit each other.
 
     >>> from_bytes([0x21, 0xF7] + 14 * [0], [128], "MXFP4").dequantize()[:4]
     array([  1.,   2.,  12., -12.], dtype=float32)
     """
     form, width = _format(format), _format(format).element.width
-    packed, scale_codes = np.asarray(packed, np.uint8), np.asarray(scale_codes, form.scale.dtype)
+    packed = _stored("packed", packed, 8).astype(np.uint8)
+    scale_codes = _stored("scale_codes", scale_codes, form.scale.width).astype(form.scale.dtype)
     bits = np.unpackbits(packed, axis=-1, bitorder="little")
     codes = np.packbits(bits.reshape(*packed.shape[:-1], -1, width), axis=-1, bitorder="little")
     tile = form.tile(_rows(codes[..., 0], -1).shape)
@@ -146,7 +162,8 @@ def from_bytes(packed, scale_codes, format, tensor_scale=1):
             f"{form.name} has a scale for {tile[1]} values; packed holds {codes.shape[-2]} a row, "
             f"scale_codes {scale_codes.shape[-1]}"
         )
-    return Scaled(codes[..., 0], scale_codes, np.float32(tensor_scale), form)
+    tensor_scale = np.float32(positive("tensor_scale", tensor_scale))
+    return Scaled(codes[..., 0], scale_codes, tensor_scale, form)
 
 
 def quantize(x, format="NVFP4", axis=-1, rule=None, tensor_scale=None):
@@ -251,6 +268,9 @@ def scaled_matmul(a, b):
     >>> scaled_matmul(*a).tolist()
     [[96.0], [96.0]]
     """
+    for name, part in (("a", a), ("b", b)):
+        if not isinstance(part, Scaled):
+            raise TypeError(f"{name} must be a Scaled, what quantize returns, got {shown(part)}")
     if a.codes.ndim != 2 or b.codes.ndim != 2:
         raise ValueError(f"a and b must be matrices, got {a.codes.shape} and {b.codes.shape}")
     same_inner(a.codes, b.codes, "a", "b")
@@ -271,10 +291,20 @@ def scaled_matmul(a, b):
 
 
 def _format(format, rule=None):
-    form = (
-        format if isinstance(format, ScaledFormat) else FORMATS[one_of("format", format, FORMATS)]
-    )
-    return form if rule is None else replace(form, rule=rule)
+    if not isinstance(format, ScaledFormat):
+        format = FORMATS[one_of("format", format, FORMATS)]
+    return format if rule is None else replace(format, rule=rule)
+
+
+def _stored(name, codes, width):
+    """Return an array of codes of so many bits."""
+    codes = as_array(name, codes)
+    if codes.dtype.kind not in "iu" or codes.ndim == 0:
+        raise TypeError(f"{name} must be an array of whole numbers, got {shown(codes)}")
+    for code in (int(codes.min(initial=0)), int(codes.max(initial=0))):
+        if code < 0 or code >> width:
+            raise ValueError(f"{name} must be 0 to {2**width - 1}, got {code}")
+    return codes
 
 
 def _fitting(x, form, axis):
@@ -285,10 +315,8 @@ def _fitting(x, form, axis):
         raise ValueError(f"x must have {needs} and a value for {form.name}, got shape {x.shape}")
     whole("axis", axis, -x.ndim, x.ndim - 1)
     if dimensions == 1 and form.block and x.shape[axis] % form.block:
-        raise ValueError(
-            f"axis {axis} must be made of whole blocks of {form.block} for {form.name}, "
-            f"got shape {x.shape}"
-        )
+        needs = f"axis {axis} must be made of whole blocks of {form.block} for {form.name}"
+        raise ValueError(f"{needs}, got shape {x.shape}")
     return x
 
 

@@ -201,7 +201,11 @@ TABLE = [
           ("fp4", {"block_size": 4}, {"block_size": NOT_A_BLOCK, "double_quant": NOT_A_FLAG}),
           ("llm_int8", {}, {}))),
 ]  # fmt: skip
-BETWEEN_MODULES = {"absmax_grid", "zero_point_grid", "ternary_grid", "working_copy"}  # checked
+#: They get what is checked already.
+BETWEEN_MODULES = {
+    "absmax_grid", "zero_point_grid", "ternary_grid", "working_copy", "checked_hessian",
+    "inverse_factor",
+}  # fmt: skip
 ELSEWHERE = {
     "config",
     "fit",

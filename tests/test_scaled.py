@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import test_bad_calls as bad_calls
 
 import quantlab as ql
 from quantlab import scaled
@@ -313,3 +314,46 @@ def test_gptq_on_floats_is_the_same_in_blocks_of_rows(monkeypatch):
         monkeypatch.setattr("quantlab._fast.gptq.BLOCK", block)
         found.append(ql.scaled.quantize_gptq(w.astype(float), ql.hessian(x), "MXFP4").codes)
     assert np.array_equal(*found)
+
+
+# ------------------------------------------------------------------------------- bad calls
+
+X = np.ones((32, 32))
+ALONG, DOWN = ql.scaled.quantize(X, "MXFP4"), ql.scaled.quantize(X, "MXFP4", axis=0)
+CALLS = {
+    "quantize": {"x": X, "format": "NVFP4", "axis": 0},
+    "from_bytes": {"packed": ALONG.packed(), "scale_codes": ALONG.scale_codes, "format": "MXFP4"},
+    "scaled_matmul": {"a": ALONG, "b": DOWN},
+    "quantize_gptq": {"w": X, "hessian": np.eye(32), "format": "MXFP4", "damping": 0.01},
+    "ScaledFormat": {"name": "x", "element": FP4_E2M1, "block": 32, "scale": E8M0},
+}  # fmt: skip
+BAD = {
+    ("quantize", "x"): bad_calls.NOT_FINITE,
+    ("quantize", "format"): bad_calls.NOT_A_CHOICE,
+    ("quantize", "axis"): bad_calls.NOT_AN_AXIS,
+    ("quantize", "rule"): bad_calls.given(bad_calls.NOT_A_CHOICE),
+    ("quantize", "tensor_scale"): bad_calls.given(bad_calls.NOT_POSITIVE),
+    ("from_bytes", "packed"): bad_calls.NOT_CODES,
+    ("from_bytes", "scale_codes"): bad_calls.NOT_CODES,
+    ("from_bytes", "format"): bad_calls.NOT_A_CHOICE,
+    ("from_bytes", "tensor_scale"): bad_calls.NOT_POSITIVE,
+    ("scaled_matmul", "a"): bad_calls.NOT_QUANTIZED,
+    ("scaled_matmul", "b"): bad_calls.NOT_QUANTIZED,
+    ("quantize_gptq", "w"): bad_calls.NOT_A_MATRIX,
+    ("quantize_gptq", "hessian"): bad_calls.NOT_A_MATRIX,
+    ("quantize_gptq", "damping"): bad_calls.NOT_POSITIVE,
+    ("ScaledFormat", "element"): bad_calls.NOT_QUANTIZED,
+    ("ScaledFormat", "block"): bad_calls.given(bad_calls.NOT_A_SIZE),
+    ("ScaledFormat", "scale"): bad_calls.NOT_QUANTIZED,
+    ("ScaledFormat", "rule"): bad_calls.NOT_A_CHOICE,
+}
+
+
+@pytest.mark.parametrize(("function", "argument"), BAD)
+def test_a_bad_argument_is_refused_by_name(function, argument):
+    call, good = getattr(scaled, function), CALLS[function]
+    found = {
+        what: bad_calls.verdict(call, good | {argument: value}, argument)
+        for what, value in BAD[function, argument].items()
+    }
+    assert {what: wrong for what, wrong in found.items() if wrong} == {}

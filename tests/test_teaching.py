@@ -201,20 +201,42 @@ def _files():
     }
 
 
+def _fits():
+    token = 2 * 40 * 8 * 128 * 2
+    return {
+        "14.a": written(
+            token, rounded(token * 1e5 / 1e9, 1), rounded(4 * token * 1e5 / 1e9, 1), 40, 8, 128, 2
+        ),
+        "14.b": written(1000, 6 + 2, 1000 / (6 + 2), 60 + 2, rounded(1000 / (60 + 2), 1)),
+    }
+
+
 def _perplexity(chances):
     losses = np.log2(1 / np.array(chances))
     return written(*losses, losses.mean(), 2, rounded(np.exp(-np.mean(np.log(chances))), 2))
 
 
+def _turns():
+    spike = 12 * np.eye(16)[0]
+    turned = ql.transforms.hadamard_product(spike)
+    assert np.allclose(np.abs(turned), 3)
+    steps = [ql.quantize_absmax(x, bits=4).scale.item() for x in (spike, turned)]
+    worst = [np.hypot(*sides) / 2 for sides in ((0.6, 0.8), (0.3, 1.6))]
+    return {
+        "12.a": written(3, -3, 12, 16, 7, *(rounded(step, 3) for step in steps)),
+        "12.b": written(0.3, 1.6, worst[0], rounded(worst[1], 3)),
+    }
+
+
 COMPUTED = {}
 for part in (_memory, _whole_numbers, _fractions, _formats, _quantizers):
     COMPUTED |= part()
-for part in (_outliers, _gptq, _comparison, _four_bits, _files):
+for part in (_outliers, _gptq, _comparison, _four_bits, _files, _turns, _fits):
     COMPUTED |= part()
 
 
 def test_the_exam_has_a_question_to_every_notebook():
-    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in range(12)}
+    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in (*range(13), 14)}
     assert set(EXAM) == set(COMPUTED)
 
 

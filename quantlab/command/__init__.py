@@ -1,6 +1,7 @@
 """The commands of ``python -m quantlab``, one file each: fit, bits, gguf, load."""
 
 import argparse
+import os
 import sys
 
 from . import bits, fit, gguf, load
@@ -35,7 +36,12 @@ def main(arguments=None):
     """
     given = parser().parse_args(arguments)
     try:
-        return COMMANDS[given.command].run(given)
+        code = COMMANDS[given.command].run(given)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who reads, as `head` does, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"quantlab {given.command}: {error}", file=sys.stderr)
         return 2

@@ -76,7 +76,7 @@ def table(name, plan):
     active = f", {plan.active_parameters / 1e9:.3g} billion for a token"
     lines = [
         f"{name}: {plan.parameters / 1e9:.4g} billion parameters{active}.",
-        f"{texts} of {plan.context:,} tokens on {device.name}, {gigabytes(device.bytes)}"
+        f"{texts} of {plan.context:,} tokens on {device.name} of {gigabytes(device.bytes)}"
         + (f", {device.bandwidth / 1e9:,.0f} GB/s" if device.bandwidth else "")
         + ". Sizes in GB, of 10^9 bytes.",
         "",

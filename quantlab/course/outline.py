@@ -34,9 +34,17 @@ _PLAN = {
         "A file that runs",
         "Can you write, byte by byte, the file from which a laptop runs your model?",
     ),
+    "12_scale_turn_round": (
+        "Scale it, turn it, then round it",
+        "Can you change a layer so that it rounds well, and still computes the same?",
+    ),
     "13_floats_with_a_shared_scale": (
         "Floats with a shared scale",
         "What does a block of 4-bit floats lose to the scale that it shares?",
+    ),
+    "14_what_fits": (
+        "What fits",
+        "Will it fit on your card, with your text, and how fast can it write?",
     ),
 }
 

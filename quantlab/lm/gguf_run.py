@@ -5,7 +5,7 @@ import json
 import secrets
 from urllib.parse import urlsplit
 
-from .._checks import one_of, whole
+from .._checks import one_of, shown, whole
 from .._checks import text as checked_text
 from . import measure
 from .files import path_of
@@ -36,9 +36,9 @@ def run_gguf(path, threads=1, cache="F16"):
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     threads = whole("threads", threads, 1, most=1024)
-    pair = (cache, cache) if isinstance(cache, str) else tuple(cache)
+    pair = cache if isinstance(cache, (list, tuple)) else (cache, cache)
     if len(pair) != 2:
-        raise ValueError(f"cache must be a type or a pair, of keys and values; got {cache!r}")
+        raise ValueError(f"cache must be a type or a pair, of keys and values; got {shown(cache)}")
     for one in pair:
         one_of("cache", one, CACHES)
     need("xllamacpp", "running a GGUF file")

@@ -350,11 +350,17 @@ def _reach_hub(hub_id):
 
 def _download(source):
     """Download what is not in the cache of a hub model; return its folder there."""
+    folder = _snapshot(source.name, BESIDE)
+    one = files.ONE in source.sizes
+    return _snapshot(source.name, [files.ONE] if one else files.names_in(folder / files.INDEX))
+
+
+def _snapshot(hub_id, names):
+    """Download the files of a hub model with these names or patterns; return their folder."""
     from huggingface_hub import snapshot_download
 
-    with _hub(source.name):
-        wanted = [*BESIDE, *source.sizes]
-        return Path(snapshot_download(source.name, allow_patterns=wanted, ignore_patterns="*/*"))
+    with _hub(hub_id):
+        return Path(snapshot_download(hub_id, allow_patterns=names, ignore_patterns="*/*"))
 
 
 @contextlib.contextmanager

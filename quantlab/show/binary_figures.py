@@ -10,6 +10,8 @@ from contextlib import suppress
 from fractions import Fraction
 
 from quantlab import binary
+from quantlab._checks import flag
+from quantlab._checks import text as checked_text
 from quantlab.show import html, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
 from quantlab.show.explorer import Entry, Explorer, Stepper
@@ -152,7 +154,7 @@ def places_picture(bits, signed=False):
     bits: such as "11111100111" or "10100.0011"; spaces are dropped. signed: two's complement, so
     the first place counts negative. Raises ValueError for what is not 1 to 16 such digits.
     """
-    bits = bits.replace(" ", "")
+    bits, signed = checked_text("bits", bits).replace(" ", ""), flag("signed", signed)
     whole, point, fraction = bits.partition(".")
     digits = whole + fraction
     if not 1 <= len(digits) <= 16 or set(digits) - set("01"):

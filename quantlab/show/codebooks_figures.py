@@ -9,8 +9,10 @@ from statistics import NormalDist
 import ipywidgets as widgets
 import numpy as np
 
+from quantlab._checks import positive
+from quantlab.codebooks import Blockwise
 from quantlab.experiments.four_bits import BINS, BLOCK_SIZES, CODEBOOKS, DRAWN, explore
-from quantlab.show import html, style
+from quantlab.show import given, html, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
@@ -25,8 +27,8 @@ def histogram(weights, title):
 
     weights: real array of any shape. title: the message, a sentence.
     """
-    weights = np.asarray(weights, dtype=np.float64).ravel()
-    typical = weights.std()
+    weights = given.numbers("weights", weights).astype(np.float64).ravel()
+    typical = positive("the spread of weights", float(weights.std()))
     counts, edges = np.histogram(weights / typical, bins=90, range=(-4.5, 4.5))
     density = counts / weights.size / np.diff(edges)
     fig, axes = style.figure(740, 320, title=title, flat=True)
@@ -46,10 +48,13 @@ def levels(tables, title, unit="weight / absmax of its block"):
 
     tables: dict of name -> values in -1 to 1. title: the message, a sentence. unit: of the values.
     """
+    tables = given.by_name("tables", tables)
     fig, axes = style.figure(740, 76 + 62 * len(tables), title=title, flat=True)
     rows = {}
     for name, values in tables.items():
-        values = np.unique(np.asarray(values, dtype=np.float64))
+        values = np.unique(values.astype(np.float64))
+        if not values[-1] > 0:
+            raise ValueError(f"tables[{name!r}] must have a value above 0, got {values}")
         inner = values[values > 0].min()
         rows[f"{name}: {len(values)} values, the smallest above 0 is {inner:.3g}"] = values
     style.marks(axes, rows, 2 if max(map(len, rows.values())) <= 16 else 0.8)
@@ -62,6 +67,10 @@ def usage(shares, title):
 
     shares: dict of name -> 16 shares, codes in ascending order of their values. title: the message.
     """
+    shares = given.by_name("shares", shares, 1)
+    for name, share in shares.items():
+        if share.size != 16:
+            raise ValueError(f"shares[{name!r}] must be 16 numbers, got {share.size}")
     fig, panels = style.figure(740, 270, title=title, columns=len(shares), sharey=True)
     panels = np.ravel(panels)
     top = max(100 * float(np.max(share)) for share in shares.values())
@@ -84,8 +93,8 @@ def block(weights, quantized, title):
     weights: real array, whose first `DRAWN` values lie in one block. quantized: its `Blockwise`.
     title: the message, a sentence.
     """
-    values = np.asarray(weights, dtype=np.float64).ravel()[:DRAWN]
-    back = quantized.dequantize().ravel()[:DRAWN]
+    values = given.numbers("weights", weights).astype(np.float64).ravel()[:DRAWN]
+    back = given.quantized(quantized, Blockwise).dequantize().ravel()[:DRAWN]
     places = np.sort(quantized.codebook.values) * quantized.absmax[0]
     fig, axes = style.figure(740, 330, title=title, flat=True)
     rows = np.arange(DRAWN)

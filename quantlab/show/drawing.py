@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import patches
 from matplotlib.ticker import MaxNLocator
 
+from quantlab._checks import text as checked_text
 from quantlab.show import html, style
 
 #: Corners of the marks that are no circle, for a size of 1.
@@ -201,7 +202,7 @@ class Drawing:
 
         Raises ValueError if it would be over 760 pixels wide.
         """
-        width = max(self.width, min(12 * len(title) + 12, style.WIDEST))
+        width = max(self.width, min(12 * len(checked_text("title", title)) + 12, style.WIDEST))
         lines = textwrap.wrap(title, int(width / style.TITLE))
         top = 28 * len(lines) + 14
         fig, axes = style.figure(width, top + self.height)

@@ -192,7 +192,7 @@ def read(text, name, low, below, only_whole):
     try:
         number = Fraction(codes.exact(plain))
     except (ValueError, OverflowError) as error:
-        hint = "; no comma, a point for a decimal one" if "," in text else ""
+        hint = ", with a point and no comma" if "," in text else ""
         how = "must be a number such as 20.23, 1e3, 1/3 or 2^10"
         raise Unread(f"{name} {how}{hint}, got “{text}”") from error
     fits = Fraction(str(low)) <= number < Fraction(str(below))

@@ -5,7 +5,8 @@ Every figure is drawn from `quantlab.formats`; none holds a number of its own.
 
 import numpy as np
 
-from quantlab.show import style
+from quantlab._checks import positive, whole
+from quantlab.show import given, style
 from quantlab.show.drawing import Box, Drawing, Text
 
 FIELDS = ("sign", "exponent", "mantissa")
@@ -22,7 +23,9 @@ def strips_picture(formats, number=None, title=None):
     formats: `MiniFloat`s of up to 32 bits. number: whose bits to write into the cells, with the
     value that they hold below; None writes how many bits each field has. title: None makes one.
     """
-    widest = max(f.width for f in formats)
+    widest = max(f.width for f in given.formats(formats))
+    if number is not None:
+        given.numbers("number", number, 0)
     cell = min(26, CELL * 32 // widest)
     title = title or _strip_title(formats, number)
     marks, said = [], []
@@ -82,7 +85,9 @@ def spacing_picture(formats, title, fixed=None, low=1e-3, high=1e6):
     formats: `MiniFloat`s; the line of one that goes on beyond `high` is named on the right.
     fixed: (whole bits, fraction bits) of a fixed-point format to draw beside them.
     """
-    fig, axes = style.figure(740, 540 if len(formats) > 4 or low < 1e-4 else 380, title=title)
+    positive("high - low", positive("high", high) - positive("low", low))
+    tall = len(given.formats(formats)) > 4 or low < 1e-4
+    fig, axes = style.figure(740, 540 if tall else 380, title=title)
     axes.set(xscale="log", yscale="log", xlim=(low, high), xlabel="magnitude of the number")
     axes.set_ylabel("gap to the next value")
     axes.grid(True, linewidth=0.6)
@@ -99,7 +104,8 @@ def spacing_picture(formats, title, fixed=None, low=1e-3, high=1e6):
             # "FP8_" is left out: there is no room for it, and E4M3 says the same.
             _bar(axes, end, f.name.split("_")[-1], above=f.mantissa_bits < 3)
         said.append(f"{f.name} {float(f.spacing(1.0)):.3g} at 1, largest value {f.max:.3g}")
-    if fixed:
+    if fixed is not None:
+        given.numbers("fixed", fixed, 1)
         whole, fraction = fixed
         gap, top = 2.0**-fraction, 2.0**whole
         axes.plot([low, top], [gap, gap], color=style.QUIET, linestyle="--", linewidth=2)
@@ -126,7 +132,8 @@ def _bar(axes, end, name, above=False):
 
 def values_picture(formats, reach, title):
     """Return every value of each format from -reach to reach as a mark on a line of its own."""
-    fig, axes = style.figure(740, 70 + 62 * len(formats), title=title, flat=True)
+    positive("reach", reach)
+    fig, axes = style.figure(740, 70 + 62 * len(given.formats(formats)), title=title, flat=True)
     rows = {}
     for f in formats:
         values = f.finite_values()
@@ -146,6 +153,7 @@ def sums_picture(totals, exact, title):
 
     totals: dict of name -> array of totals after 1, 2, 3 ... terms. exact: the same, exact.
     """
+    totals, exact = given.by_name("totals", totals, 1), given.numbers("exact", exact, 1)
     fig, axes = style.figure(720, 360, title=title)
     terms = np.arange(1, len(exact) + 1)
     axes.plot(terms, exact, color=style.QUIET, linestyle="--", linewidth=2)
@@ -175,8 +183,13 @@ def blocks_picture(values, scales, f, block_size, title):
     values: (n,). scales: one number a block. f: the format whose values, times the scale, are the
     marks of a block's ruler. block_size: how many values share a scale.
     """
+    values, scales = given.numbers("values", values, 1), given.numbers("scales", scales, 1)
+    block_size = whole("block_size", block_size, 1)
+    if len(values) != len(scales) * block_size:
+        got = f"{len(values)} values, {len(scales)} scales and block_size={block_size}"
+        raise ValueError(f"values must be block_size numbers for each scale, got {got}")
     fig, axes = style.figure(740, 380, title=title)
-    grid = f.finite_values()
+    grid = given.of_format("f", f).finite_values()
     for block, scale in enumerate(scales):
         left, right = block * block_size - 0.5, (block + 1) * block_size - 0.5
         axes.hlines(grid * scale, left, right, color=style.LIGHT, linewidth=1)

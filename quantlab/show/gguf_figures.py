@@ -95,7 +95,7 @@ def cost_table(costs):
     """Return `Cost`s by name as a table; the first is what the losses are compared to."""
     first = next(iter(costs.values()))
     rows = [
-        [kind, f"{cost.bits:.3g}", f"{cost.perplexity:.2f}", str(cost.facts), _above(cost, first)]
+        [kind, f"{cost.bits:.4g}", f"{cost.perplexity:.2f}", str(cost.facts), _above(cost, first)]
         for kind, cost in costs.items()
     ]
     above = f"loss above {first.name}"
@@ -120,7 +120,7 @@ def one_table(costs, files, speeds):
         rows.append(
             [
                 kind,
-                f"{cost.bits:.3g}" if cost else "32",
+                f"{cost.bits:.4g}" if cost else "32",
                 f"{file.bytes / 1e6:.2f}" if file else "–",
                 f"{cost.perplexity:.2f}" if cost else "–",
                 str(cost.facts) if cost else "–",

@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 
 from quantlab.experiments.walk import best_answer, pair_error
-from quantlab.show import style
+from quantlab.show import given, style
 
 #: One look per line, in the order in which lines are named: grey tones, dashes and marks differ.
 LOOKS = (
@@ -20,6 +20,9 @@ def answer_curve(h, lost, title):
 
     h, lost: as for `quantlab.experiments.walk.best_answer`. title: the message, a sentence.
     """
+    h, lost = given.numbers("h", h, 2), float(given.numbers("lost", lost, 0))
+    if h.shape != (2, 2) or not h[1, 1] > 0:
+        raise ValueError(f"h must be the Hessian of two weights, (2, 2), got shape {h.shape}")
     best = best_answer(h, lost)
     reach = max(abs(best), abs(lost)) * 0.7
     answers = np.linspace(min(0, best) - reach, max(0, best) + reach, 201)
@@ -53,6 +56,7 @@ def running_totals(lost, title):
     """
     fig, axes = style.figure(style.WIDEST, 400, title=title)
     axes.axhspan(-0.5, 0.5, color=style.PALE, label="half a step either way")
+    lost = given.by_name("lost", lost, 1)
     totals = {name: np.cumsum(values) for name, values in lost.items()}
     rows = len(next(iter(totals.values())))
     for look, (name, total) in zip(LOOKS, totals.items(), strict=False):
@@ -72,6 +76,11 @@ def damping_curves(dampings, left, title):
     dampings: above 0. left: a dict of name -> one share for each damping, 1 for plain rounding; two
     at most. title: the message, a sentence.
     """
+    dampings, left = given.numbers("dampings", dampings, 1), given.by_name("left", left, 1)
+    for shares in left.values():
+        if dampings.min() <= 0 or shares.shape != dampings.shape:
+            got = f"dampings {dampings} and shares of shape {shares.shape}"
+            raise ValueError(f"dampings must be above 0 and left hold a share for each, got {got}")
     fig, axes = style.figure(style.WIDEST, 380, title=title)
     axes.axhline(1, color=style.GRID, lw=2)
     axes.text(dampings[0], 1.015, "plain rounding", va="bottom", color=style.QUIET)
@@ -100,6 +109,7 @@ def weight_changes(changes, title):
     fig, axes = style.figure(style.WIDEST, 360, title=title)
     bins = np.linspace(-2, 2, 81)
     # A tie moves by half a step, where two bins meet, give or take a rounding: it is put inside.
+    changes = given.by_name("changes", changes)
     changes = {name: np.ravel(moved) * (1 - 1e-6) for name, moved in changes.items()}
     for look, (name, moved) in zip(LOOKS, changes.items(), strict=False):
         heights, _ = np.histogram(moved, bins)

@@ -4,8 +4,10 @@ import ipywidgets as widgets
 import numpy as np
 
 from quantlab import article, errors
+from quantlab._checks import positive
+from quantlab.affine import Quantized
 from quantlab.experiments.one_product import METHODS, OUTLIER, SHARING, explore
-from quantlab.show import html, matrix, style
+from quantlab.show import given, html, matrix, style
 from quantlab.show.drawing import Drawing, Line, Mark, Scale, Text, across, round_numbers, ticks
 from quantlab.show.explorer import Entry, Explorer, control
 
@@ -20,7 +22,10 @@ def number_line(values, quantized, low, high, title):
     the line that is drawn; values outside it are named at its end. title: the message, a sentence.
     Raises ValueError if `quantized` has several scales or another number of values.
     """
-    values = np.asarray(values, dtype=np.float64)
+    values = given.numbers("values", values).astype(np.float64)
+    given.quantized(quantized, Quantized)
+    low, high = (float(given.numbers(n, v, 0)) for n, v in (("low", low), ("high", high)))
+    positive("high - low", high - low)
     if quantized.scale.size != 1 or quantized.codes.shape != values.shape or values.ndim != 1:
         raise ValueError(
             "a number line needs a row of values and one scale for it, got values of shape "
@@ -90,7 +95,10 @@ def rounding_errors(x, quantized, title):
     x: real numbers, any shape. quantized: their `Quantized`, with one scale. title: the message, a
     sentence.
     """
-    x = np.asarray(x, dtype=np.float64).ravel()
+    x = given.numbers("x", x).astype(np.float64).ravel()
+    if given.quantized(quantized, Quantized).scale.size != 1 or quantized.codes.size != x.size:
+        got = f"{quantized.scale.size} scales, {quantized.codes.size} codes for {x.size} values"
+        raise ValueError(f"quantized must have one scale, and a code for each of x, got {got}")
     miss = (quantized.dequantize().ravel() - x) / quantized.scale.item()
     fig, axes = style.figure(style.WIDEST, 300, title=title)
     axes.plot(x, miss, ".", color=style.ERROR, ms=4)

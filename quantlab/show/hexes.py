@@ -20,25 +20,25 @@ def view(fields, across=8):
     """
     rows = [(field.name, _cropped(field.value), f"{field.start:,}") for field in fields]
     header = ("from byte", "what it is", "what it says")
-    return HTML(render(fields, range(len(fields)), rows, header, across))
+    return HTML(render(fields, range(len(fields)), rows, header, across, "max(14px,.8em)"))
 
 
 def _cropped(text):
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def render(fields, groups, rows, header, across=16):
+def render(fields, groups, rows, header, across=16, size="16px"):
     """Return the HTML of fields: bytes on the left, a table on the right, joined by the pointer.
 
     groups: for each field the number of its row. rows: (name, value, place) of each group; no
-    place is shown where there is none. header: of the table.
+    place is shown where there is none. header: of the table. size: of the letters, in CSS.
     """
     place = "".join(f"<th scope='col'>{escape(word)}</th>" for word in header)
     body = "".join(_row(number, row) for number, row in enumerate(rows))
     table = f"<table><thead><tr>{place}</tr></thead><tbody>{body}</tbody></table>"
     lines = "".join(_lines(fields, groups, across))
     return (
-        f'<div class="ql-hex"><style>{_css(len(rows))}</style>'
+        f'<div class="ql-hex"><style>{_css(len(rows), size)}</style>'
         f'<div class="ql-dump" role="group" aria-label="bytes in hexadecimal">{lines}</div>'
         f"{table}</div>"
     )
@@ -86,20 +86,20 @@ def _line(pieces):
     return f"<div>{' '.join(pieces)}</div>"
 
 
-def _css(groups):
+def _css(groups, size):
     """What marks a field everywhere at once: one rule for each."""
     marked = ",".join(
         f'.ql-hex:has([data-f="{n}"]:is(:hover,:focus)) [data-f="{n}"]' for n in range(groups)
     )
     return (
-        ".ql-hex{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;font-size:14px;"
-        f"color:{html.INK}}}"
-        f".ql-dump{{font:14px/22px {MONO};white-space:pre;overflow-x:auto}}"
+        ".ql-hex{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start;"
+        f"font-size:{size};line-height:1.3;color:{html.INK}}}"
+        f".ql-dump{{font-family:{MONO};white-space:pre;overflow-x:auto}}"
         f".ql-hex .ql-at,.ql-hex .ql-gap{{color:{html.QUIET}}}"
         f".ql-hex .ql-odd{{background:{html.PALE}}}"
-        ".ql-hex table{border-collapse:collapse;margin:0;font-size:14px}"
-        f".ql-hex :is(td,th){{text-align:left;padding:1px 8px;border-bottom:1px solid {html.GRID};"
-        "font-size:14px}"
+        ".ql-hex table{border-collapse:collapse;margin:0;font-size:inherit}"
+        f".ql-hex :is(td,th){{text-align:left;padding:0 8px;border-bottom:1px solid {html.GRID};"
+        "font-size:inherit;line-height:inherit}"
         f".ql-hex [data-f]:focus{{outline:2px solid {html.INK}}}"
         f"{marked}{{background:{html.INK};color:{html.GROUND}}}"
     )

@@ -7,8 +7,10 @@ import matplotlib
 import numpy as np
 from IPython.display import HTML
 
+from quantlab._checks import finite_array, whole
+from quantlab._checks import text as checked_text
 from quantlab.experiments.in_print import beside
-from quantlab.show import html, style
+from quantlab.show import given, html, style
 from quantlab.show.drawing import Box, Drawing, Text, page
 
 CELL_HEIGHT, ROW_GAP, PANEL_GAP, PADDING = 32, 22, 28, 8  # CSS pixels
@@ -39,9 +41,11 @@ class Panel:
     room: str | tuple = ""
 
     def __post_init__(self):
+        checked_text("name", self.name)
         values = np.asarray(self.values)
         if values.ndim != 2 or values.size == 0:
             raise ValueError(f"values must be a matrix with cells, got shape {values.shape}")
+        finite_array("values", self.values)
         if self.heat is not None and np.shape(self.heat) != values.shape:
             raise ValueError(f"heat has shape {np.shape(self.heat)}, the values {values.shape}")
         object.__setattr__(self, "values", values)
@@ -110,13 +114,14 @@ def heat_map(errors, title, alt=None, decimals=2):
 
     errors: a dict of name -> matrix of signed errors. title, alt: as for `draw`.
     """
+    errors = given.by_name("errors", errors, 2)
     panels = [Panel(name, e, decimals, heat=np.abs(e)) for name, e in errors.items()]
     return draw(panels, title, alt)
 
 
 def product(x, w, title, alt=None):
     """Return x @ w = result as a picture, the largest magnitude of `x` framed."""
-    x, w = np.asarray(x), np.asarray(w)
+    x, w = given.pair(x, w)
     outlier = np.unravel_index(np.abs(x).argmax(), x.shape)
     panels = [
         Panel("X: activations", x, outline=(outlier,)),
@@ -131,7 +136,8 @@ def entry(x, w, row, column, title, alt=None):
 
     row, column: the place of the entry, from 0. title, alt: as for `draw`; None adds the sum.
     """
-    x, w = np.asarray(x), np.asarray(w)
+    x, w = given.pair(x, w)
+    row, column = whole("row", row, 0, len(x) - 1), whole("column", column, 0, w.shape[1] - 1)
     panels = [
         Panel("X", x, block=(row, None)),
         Panel("W", w, before="@", block=(None, column)),

@@ -7,10 +7,11 @@ import ipywidgets as widgets
 import numpy as np
 
 from quantlab import errors
+from quantlab._checks import positive, whole
 from quantlab.affine import quantize_absmax
 from quantlab.experiments.separation import LIBRARY, PAPER, THRESHOLDS, Layer, default_layers
 from quantlab.outliers import outlier_columns
-from quantlab.show import drawing, grid, html, matrix, style
+from quantlab.show import drawing, given, grid, html, matrix, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, round_numbers
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
@@ -29,8 +30,8 @@ def rulers(rows, high, title, alt=None):
     rows: a dict of name -> values that share a scale; those up to `high` are drawn. title: the
     message. alt: what a screen reader says; None is the title and every code.
     """
-    marks, said, floor, scale = [], [], 0, Scale(0, high, 40, 735)
-    for name, values in rows.items():
+    marks, said, floor, scale = [], [], 0, Scale(0, positive("high", high), 40, 735)
+    for name, values in given.by_name("rows", rows, 1).items():
         q = quantize_absmax(values)
         said.append(_said_of_a_ruler(name, q))
         step = float(q.scale.item())
@@ -56,7 +57,7 @@ def split(x, w, threshold, title, alt=None):
 
     x: (tokens, in). w: (in, out). Only for matrices that fit on a page.
     """
-    x, w = np.asarray(x), np.asarray(w)
+    x, w = given.pair(x, w)
     apart = outlier_columns(x, threshold)
     calm = np.setdiff1d(np.arange(x.shape[1]), apart)
     frame = tuple((i, j) for i in range(len(x)) for j in apart)
@@ -78,8 +79,8 @@ def columns(cases, threshold, title, alt=None):
     cases: a dict of name -> x (tokens, features). threshold: drawn as a line. title: the message.
     alt: what a screen reader says; None is the title and how many columns reach the threshold.
     """
-    panels, said = [], []
-    for name, x in cases.items():
+    panels, said, threshold = [], [], positive("threshold", threshold)
+    for name, x in given.by_name("cases", cases, 2).items():
         maxima = np.abs(x).max(axis=0)
         count = int((maxima >= threshold).sum())
         reached = f"{name}: {count} of {maxima.size} reach {threshold:g}"
@@ -126,6 +127,7 @@ def tradeoff(x, w, title, alt=None):
     x: (tokens, in). w: (in, out). title: the message. alt: what a screen reader says; None is the
     title and the numbers at threshold 6 and without separation.
     """
+    x, w = given.pair(x, w)
     layer, here = Layer(x, w), Layer(x, w).separate()
     said = (
         f"At threshold 6, {len(here.columns)} of {layer.maxima.size} columns are in 16 bits and "
@@ -202,7 +204,10 @@ def compare(products, exact, row=None):
     products: a dict of name -> matrix. exact: what they should be. row: also show the numbers and
     the errors of this row, counted from 0; None is for matrices too large for that.
     """
+    exact, products = given.numbers("exact", exact, 2), given.by_name("products", products, 2)
     lines = []
+    if row is not None:
+        row = whole("row", row, 0, len(exact) - 1)
     for name, product in {"exact": exact, **products}.items():
         error = f"{100 * errors.relative(product, exact):.3f} %"
         shown = [] if row is None else [*product[row], *(product - exact)[row]]

@@ -8,8 +8,7 @@ picture (`snapshot`), and `explorer` wires them to controls.
 import ipywidgets as widgets
 import numpy as np
 
-from quantlab.experiments.shared_scales import BLOCKS, ELEMENTS, SCALES, explore
-from quantlab.scaled import RULES
+from quantlab.experiments.shared_scales import BLOCKS, ELEMENTS, explore
 from quantlab.show import html, matrix, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
 from quantlab.show.explorer import Explorer, control
@@ -49,18 +48,22 @@ def tradeoff(curves, title):
     """
     fig, axes = style.figure(740, 380, title=title)
     looks = zip(curves.items(), "osD^", ("-", "--", "-.", ":"), strict=False)
-    said = []
+    said, least = [], np.floor(min(point[1] for points in curves.values() for point in points))
     for (name, points), marker, dash in looks:
         sizes, bits, error = (np.array(column) for column in zip(*points, strict=True))
-        axes.plot(bits, 100 * error, color=style.INK, marker=marker, ms=6, ls=dash)
-        axes.annotate(name, (bits[-1], 100 * error[-1]), (10, 0), va="center", **WORDS)
-        for place in zip(sizes, bits, 100 * error, strict=True) if marker == "o" else ():
+        axes.plot(bits - least, 100 * error, color=style.INK, marker=marker, ms=6, ls=dash)
+        axes.annotate(name, (bits[-1] - least, 100 * error[-1]), (10, 0), va="center", **WORDS)
+        for place in zip(sizes, bits - least, 100 * error, strict=True) if marker == "o" else ():
             axes.annotate(str(place[0]), place[1:], (0, 9), ha="center", **WORDS)
         ends = (f"blocks of {sizes[i]} {error[i]:.1%}" for i in (0, -1))
         said.append(f"{name}: {', '.join(ends)}")
-    widest = max(point[1] for points in curves.values() for point in points)
-    axes.set(xlim=(3.97, widest + 0.75), ylabel="relative error, %")
-    axes.set_xlabel("bits per weight, scales included (numbers: block size)")
+    every = sorted({point[1] for points in curves.values() for point in points})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([bits - least for bits in every], [f"{bits:.4g}" for bits in every])
+    axes.minorticks_off()
+    axes.set_xlim(right=2.6 * (every[-1] - least))
+    axes.set(ylabel="relative error, %")
+    axes.set_xlabel("bits per weight, scales included (numbers above the dots: block size)")
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
 
 
@@ -83,7 +86,7 @@ def whole_model(results, title):
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xscale("log")
-    axes.set_xlim(right=1.9 * max(found.divergence for found in results))
+    axes.set_xlim(right=2.3 * max(found.divergence for found in results))
     style.plain(axes.xaxis)
     axes.set_xlabel("divergence, nats per token (line: two standard errors)")
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
@@ -106,6 +109,14 @@ def model_table(results, reference):
 
 
 # ------------------------------------------------------------------------------- the explorer
+
+#: What the scale is and by which rule it is chosen, as a control offers it.
+KINDS = {
+    "E8M0, floor": ("E8M0", "floor"), "E8M0, ceil": ("E8M0", "ceil"),
+    "E8M0, even": ("E8M0", "even"), "E8M0, rceil": ("E8M0", "rceil"),
+    "E4M3, amax": ("E4M3", "amax"), "E4M3, four over six": ("E4M3", "four_over_six"),
+    "FP32, amax": ("FP32", "amax"),
+}  # fmt: skip
 
 # One drawing, in CSS pixels: the block above, the codes of the layer below.
 WIDTH, HEIGHT, LEFT, RIGHT = 740, 414, 24, 716
@@ -138,7 +149,8 @@ def render(found):
     """Return the HTML of an `Exploration`: its drawing and its numbers."""
     note = f'<div style="color:{html.QUIET}">{html.escape(found.note or " ")}</div>'
     rows = [list(row) for row in facts(found)]
-    return note + draw(found).svg() + html.table(rows, row_names=True, widths=(330, 300))
+    table = html.table(rows, row_names=True, widths=(330, 300))
+    return f'{note}{draw(found).svg()}<div style="margin-top:10px">{table}</div>'
 
 
 def draw(found, handle="drag me"):
@@ -153,9 +165,13 @@ def _block_marks(found):
     words = "One block. Dot: the weight, stroke: its error, lines: the values that the block has"
     yield Text(LEFT, 11, words)
     inside = found.levels[(found.levels >= SIZES.low) & (found.levels <= SIZES.high)]
-    width = 1 if len(inside) < 80 else 0.4
-    for x in map(SIZES, inside):
-        yield Line(((x, BLOCK_TOP), (x, BLOCK_FLOOR)), "quiet", width=width)
+    places = np.unique(
+        [round(SIZES(level)) if len(inside) > 80 else SIZES(level) for level in inside]
+    )
+    for x in places:  # where levels are closer than pixels, one line for each pixel
+        yield Line(
+            ((x, BLOCK_TOP), (x, BLOCK_FLOOR)), "quiet", width=1 if len(inside) < 80 else 0.4
+        )
     row = (BLOCK_FLOOR - BLOCK_TOP - 34) / max(len(found.neighbours), 1)
     for i, (value, back) in enumerate(zip(found.neighbours, found.back, strict=True)):
         y = BLOCK_TOP + 32 + row * i
@@ -185,7 +201,9 @@ def _code_marks(found):
     yield Text(LEFT, 262, words)
     wide = (RIGHT - LEFT - 60) / len(values)
     start = LEFT + 60
-    for i, share in enumerate(counts / counts.max()):
+    shares = counts / counts.max()
+    for i in np.flatnonzero(shares):
+        share = shares[i]
         height = (BAR_FLOOR - BAR_TOP) * share
         bar = (start + i * wide, BAR_FLOOR - height, max(wide - 2, wide * 0.7), height)
         yield Box(*bar, "quiet", shade=0.55)
@@ -204,21 +222,21 @@ def explorer(weights):
 
     weights: as for `shared_scales.explore`.
     """
-    choice = {}
-    for name, options in (("element", ELEMENTS), ("scale", SCALES)):
-        choice[name] = control(widgets.ToggleButtons, name, options=list(options))
-        choice[name].style.button_width = "5em"
-    rules = [(rule.replace("_", " "), rule) for rule in RULES]
+    element = control(widgets.ToggleButtons, "element", options=list(ELEMENTS))
+    element.style.button_width = "5em"
     size = {"value": 4.0, "max": LARGEST, "readout_format": ".1f"}
+
+    def answer(element, block, scale, largest):
+        return render(explore(weights, element, block, *KINDS[scale], largest))
+
     return Explorer(
         {
-            "element": choice["element"],
+            "element": element,
             "block": control(widgets.SelectionSlider, "block size", options=BLOCKS, value=32),
-            "scale": choice["scale"],
-            "rule": control(widgets.Dropdown, "rule", options=rules),
+            "scale": control(widgets.Dropdown, "scale and rule", options=list(KINDS)),
             "largest": control(widgets.FloatSlider, "the dragged weight", **size),
         },
-        lambda **settings: render(explore(weights, **settings)),
+        answer,
         title="Drag one weight and watch the scale of its block",
         static=snapshot(explore(weights)),
         height=HEIGHT + 190,

@@ -10,6 +10,8 @@ from IPython.display import Image
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from quantlab._checks import text as checked_text
+
 # Okabe and Ito's palette: these four differ for every common kind of colour vision.
 SIGN = "#0072B2"
 EXPONENT = "#E69F00"
@@ -90,7 +92,7 @@ def figure(width=720, height=300, rows=1, columns=1, title="", flat=False, **sub
 
 def headline(fig, title):
     """Put `title` above `fig`, in as many lines as it takes."""
-    if title:
+    if checked_text("title", title):
         lines = textwrap.fill(title, int(fig.get_figwidth() * PIXELS_PER_INCH / TITLE))
         fig.suptitle(lines, x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
 

@@ -681,6 +681,22 @@ def test_the_words_about_infinity_and_nan_wrap(strip, text):
     assert formula.evaluate("(node) => node.scrollWidth <= node.clientWidth")
 
 
+@pytest.mark.parametrize("width", [306, 390, 640, 900])
+@pytest.mark.parametrize(
+    "number, format", [("-1.7e308", "FP64"), ("-3.4e38", "FP32"), (-1, "int64"), ("-nan", "FP16")]
+)
+def test_no_line_of_the_formula_is_cut_off_or_scrolled(strip, number, format, width):
+    one = strip(number, format, viewport={"width": width, "height": 1200})
+    formula = one.page.locator(".ql-formula")
+    sizes = "(node) => [node.scrollWidth - node.clientWidth, node.scrollHeight - node.clientHeight]"
+    assert formula.evaluate(sizes) == [0, 0]
+
+
+def test_an_exponent_of_the_formula_is_at_least_12_pixels(strip):
+    size = "(node) => parseFloat(getComputedStyle(node).fontSize)"
+    assert strip(1.5).page.locator(".ql-formula sup").first.evaluate(size) >= 12
+
+
 def test_bits_are_large_enough_for_a_finger(strip):
     # WCAG 2.2, 2.5.8: at least 24 by 24 pixels
     one = strip(0, "FP32", **PHONE)

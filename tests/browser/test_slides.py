@@ -38,7 +38,7 @@ _EVERY_SLIDE = """async (READABLE) => {
     const edge = slide.getBoundingClientRect();
     const outside = [...body.querySelectorAll("*")].filter((node) => {
       const box = node.getBoundingClientRect();
-      const scrolled = "[hidden], svg, .katex, .ql-live, .live-face, .ql-formula";
+      const scrolled = "[hidden], svg, .katex, .ql-live, .live-face, .ql-formula, .ql-dump";
       const hidden = box.width < 2 || node.closest(scrolled);
       return !hidden && (box.right > edge.right + 1 || box.bottom > edge.bottom + 1);
     });
@@ -239,6 +239,36 @@ def test_the_face_of_the_stepper_is_not_scrolled_on_its_slide(show):
     go_to(page, "explorer")
     face = page.locator(".present .live-face")
     assert face.evaluate("(node) => node.scrollHeight <= node.clientHeight")
+
+
+def test_rounding_range_and_sums_come_in_place_of_the_number_when_they_are_asked_for(show):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    bits = page.locator(".present .ql-bits")
+    bits.get_by_text("More").click()
+    assert bits.get_by_role("button", name="toward zero").is_visible()
+    assert not bits.locator(".ql-value-box").is_visible()
+    assert bits.locator(".ql-more").evaluate("(node) => node.scrollHeight <= node.clientHeight")
+    assert page.evaluate("tooSmall(Reveal.getCurrentSlide(), 20)") == []
+    bits.get_by_text("More").click()
+    assert bits.locator(".ql-value-box").is_visible()
+
+
+def test_a_number_of_the_audience_is_typed_on_a_slide_and_no_slide_turns(show):
+    page = show("01_whole_numbers")
+    go_to(page, "division-explorer")
+    box = page.locator(".present").get_by_role("textbox", name="number")
+    box.fill("")
+    page.keyboard.type("2^20 ")
+    page.keyboard.press("Enter")
+    assert "Start: 1048576." in page.locator(".present .live-face").inner_text()
+    page.locator(".present").get_by_role("slider", name="step").press("End")
+    words, edge = (
+        page.locator(f".present {one}") for one in ("[data-said]", ".sheet:has([data-said])")
+    )
+    assert "100000000000000000000" in words.inner_text()  # in sight, though the lines are scrolled
+    assert words.bounding_box()["y"] >= edge.bounding_box()["y"]
+    assert page.evaluate("Reveal.getCurrentSlide().dataset.cell") == "division-explorer"
 
 
 def test_a_slider_moves_on_a_slide_and_its_keys_do_not_turn_it(show):

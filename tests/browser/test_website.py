@@ -200,14 +200,65 @@ def test_an_explorer_answers_as_python_does(visit):
     live.get_by_label("zero-point").check()
     live.get_by_role("slider", name="bits").press("Home")
     live.get_by_role("combobox", name="scales").select_option("one scale for all")
-    expected = grid.render(bits=2, axis="one scale for all", method="zero-point")
-    shown = live.locator(".live-face").inner_html()
-    same = live.page.evaluate(
+    assert shows(live, grid.render(bits=2, axis="one scale for all", method="zero-point"))
+
+
+def shows(live, expected):
+    """Whether the face of a live explorer is this HTML."""
+    return live.page.evaluate(
         "([a, b]) => { const box = document.createElement('div'); box.innerHTML = b;"
         " return a === box.innerHTML; }",
-        [shown, expected],
+        [live.locator(".live-face").inner_html(), expected],
     )
-    assert same
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "00_why_quantize/calculator-explorer",
+        "01_whole_numbers/division-explorer",
+        "02_fractions/doubling-explorer",
+        "04_absmax_and_zero_point/explorer",
+    ],
+)
+def test_any_number_that_is_typed_is_answered_as_python_does(visit, name):
+    from quantlab.show import registry
+
+    made, page = registry.explorers()[name](), visit(name.split("/")[0])
+    places = page.locator(".explorer[data-live]").evaluate_all(
+        "(all) => all.map((one) => one.dataset.explorer)"
+    )
+    live = alive(page, places.index(name.replace("/", "-")))
+    box = live.locator("input[type=text]")
+    entry = next(n for n, c in made.controls.items() if hasattr(getattr(c, "box", c), "rules"))
+    for text in ("1/3", "0.7", "12", "20000000", "1,5"):
+        box.fill(text)
+        box.press("Enter")
+        expected = made.set(**{entry: text})
+        assert shows(live, expected), text
+        assert (box.get_attribute("aria-invalid") == "true") == ('role="alert"' in expected)
+
+
+def test_a_number_sets_how_many_steps_there_are(visit):
+    live = alive(visit("01_whole_numbers"))
+    slider = live.get_by_role("slider", name="step")
+    slider.press("End")
+    for text, last in (("2000000000", "11"), ("6", "3"), ("abc", "3"), ("255", "3")):
+        live.get_by_role("textbox", name="number").fill(text)
+        live.get_by_role("textbox", name="number").press("Enter")
+        assert live.locator("output").inner_text() == last
+    slider.press("End")
+    assert "255 is 11111111." in live.locator(".live-face").inner_text()
+
+
+def test_a_model_of_the_menu_fills_the_box_and_another_size_leaves_the_menu(visit):
+    live = alive(visit("00_why_quantize"))
+    menu, box = live.get_by_label("Model"), live.get_by_label("Billion weights")
+    menu.select_option(label="GLM-5 (744 billion)")
+    assert box.input_value() == "744"
+    box.fill("33.3")
+    box.press("Enter")
+    assert menu.evaluate("(menu) => menu.selectedOptions[0].label") == "a size of your own"
 
 
 def test_a_new_answer_is_read_out_and_the_first_is_not(visit):

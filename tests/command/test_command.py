@@ -29,6 +29,13 @@ def test_the_module_runs_as_a_command():
     assert "0 10011 0100001111" in done.stdout
 
 
+def test_a_reader_who_has_seen_enough_is_no_error():
+    half = "import sys; sys.stdin.readline()"
+    command = f'"{sys.executable}" -m quantlab bits 1 | "{sys.executable}" -c "{half}"'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr == ""
+
+
 def test_the_answer_in_the_readme_is_what_the_command_says(capsys):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     _, _, shown = readme.partition("-m quantlab fit ")

@@ -141,6 +141,10 @@ BROKEN = {  # in what way: (what breaks it, what the error says)
     "index without a map": (
         lambda f: (in_parts(f), written(INDEX, "{}")(f)), f"{INDEX} has no weight_map",
     ),
+    "index without metadata": (
+        lambda f: (gone(WEIGHTS)(f), written(INDEX, '{"weight_map": {"a": "b"}}')(f)),
+        f"{INDEX} has no metadata",
+    ),
     "a part gone": (
         lambda f: in_parts(f, more="model-00002-of-00002.safetensors"),
         f"{INDEX} names 1 of the 2 files that are not there: ['model-00002-of-00002.safe",

@@ -260,6 +260,28 @@ def test_nothing_is_logged(written, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("type", ["F16", "Q4_K_M"])
+def test_a_file_opens_without_a_warning(written, capfd, monkeypatch, type):
+    """But for what `run_gguf` itself brings about: it asks for more tokens than tiny-lm reads."""
+    import xllamacpp
+
+    def loud(settings, open_as_usual=xllamacpp.Server):
+        settings.verbosity = 2  # warnings and errors
+        return open_as_usual(settings)
+
+    monkeypatch.setattr(xllamacpp, "Server", loud)
+    with lm.run_gguf(written(type).path) as running:
+        running.generate_text(PROMPT, 3)
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.strip()]
+    asked = [line for line in lines if "4096" in line and "train" in line]
+    assert asked and lines == asked
+
+
+def test_facts_in_llama_cpp_are_those_of_torch(exact, written):
+    with lm.run_gguf(written("F16").path) as running:
+        assert running.facts() == exact.facts()
+
+
 def listening():
     import psutil
 

@@ -144,6 +144,21 @@ def test_a_hub_in_order_gives_the_model(hub, exact):
     assert model.generate_text("Once", 9) == exact.generate_text("Once", 9)
 
 
+def test_weights_in_parts_of_any_name_are_downloaded(hub, exact):
+    from safetensors.torch import load
+
+    data = hub.files.pop("model.safetensors")
+    hub.files["part-one.safetensors"] = data
+    hub.files["other.safetensors"] = b"not asked for"
+    places = dict.fromkeys(load(data), "part-one.safetensors")
+    hub.files["model.safetensors.index.json"] = json.dumps(
+        {"metadata": {}, "weight_map": places}
+    ).encode()
+    model = lm.load("a/b", "fp32", device="cpu")
+    assert model.generate_text("Once", 9) == exact.generate_text("Once", 9)
+    assert not any("other" in path for path in hub.seen)
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "kind", "words"),
     [

@@ -92,6 +92,21 @@ def test_llama_cpps_nvfp4_has_no_tensor_scale_and_subnormal_scales():
     assert scales.max() < 16 and errors[2] < 0.096 < 0.1 < errors[0] < 0.11 < 0.125 < errors[1]
 
 
+def test_llama_cpps_nvfp4_takes_the_lower_value_half_way_and_448_for_scales_from_256():
+    x = adversarial()
+    scales, codes, _ = Llama().nvfp4(x)
+    q = ql.scaled.quantize(x, "NVFP4", tensor_scale=1)
+    wanted = np.abs(x).reshape(-1, 16).max(axis=1) / np.float32(6)
+    ours = q.scale_codes.ravel()
+    large = ours >= ql.formats.FP8_E4M3.encode(256.0)
+    assert set(scales[large]) == {126} and np.any(ours[large] < 126)
+    normal_scale = (wanted >= 2**-6) & ~large
+    assert np.array_equal(ours[normal_scale], scales[normal_scale])
+    share = (np.abs(x).reshape(-1, 16) / q.scales.reshape(-1, 1))[normal_scale]
+    apart = differing(q.codes.reshape(-1, 16), codes)[normal_scale]
+    assert np.array_equal(apart, np.isin(share, [0.75, 1.75, 3.5]))
+
+
 def packed_by_compressed_tensors(x, scheme):
     """Return the bytes of the scales and of the codes, as its compressor writes them."""
     torch = pytest.importorskip("torch")

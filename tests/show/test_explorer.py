@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from fractions import Fraction
 from types import ModuleType
 
 import ipywidgets as widgets
@@ -169,6 +170,62 @@ def test_an_explorer_takes_a_stepper_as_a_control():
 def test_a_stepper_needs_a_step(steps):
     with pytest.raises(ValueError, match=r"steps must be (a whole number, )?at least 1"):
         show.Stepper(steps)
+
+
+READ = {"name": "number", "low": -100, "below": 10**6, "only_whole": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("20.23", 20.23),
+        (" 1_000 ", 1000),
+        ("1e3", 1000),
+        ("−2^-3", -0.125),
+        ("1/3", Fraction(1, 3)),
+        ("6/3", 2),
+        ("-0", 0),
+        ("0.1234567890123456789", Fraction(1234567890123456789, 10**19)),
+    ],
+)
+def test_a_box_reads_what_is_typed_exactly(text, number):
+    found = module.read(text, **READ)
+    assert (found, type(found)) == (number, type(number))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("abc", r"number must be a number such as 20.23, 1e3, 1/3 or 2\^10, got “abc”"),
+        ("1,5", "number must be .*, with a point and no comma, got “1,5”"),
+        ("1/0", "number must be a number such as"),
+        ("inf", "number must be a number such as"),
+        ("1000000", "number must be at least -100 and below 1000000, got “1000000”"),
+        ("1e-16", "number must be 0 or at least 1e-15 in size, got “1e-16”"),
+        ("9" * 41, "number must have at most 40 characters, got 41"),
+    ],
+)
+def test_a_box_says_what_is_wrong_with_what_is_typed(text, says):
+    with pytest.raises(module.Unread, match=says):
+        module.read(text, **READ)
+
+
+def test_a_box_for_whole_numbers_refuses_others():
+    with pytest.raises(module.Unread, match="must be a whole number, at least -100 and below"):
+        module.read("1/2", **READ | {"only_whole": True})
+
+
+def test_a_limit_counts_as_it_is_written():
+    assert module.read("0.0001", **READ | {"low": 0.0001}) == 0.0001
+
+
+def test_what_a_box_cannot_read_is_said_in_place_and_the_explorer_goes_on():
+    box = module.Entry("a number", 0.5, "number", 0, 10)
+    explorer = show.Explorer({"x": box}, lambda x: f"x is {x}")
+    assert explorer.set(x="abc") == html.message(
+        "number must be a number such as 20.23, 1e3, 1/3 or 2^10, got “abc”"
+    )
+    assert explorer.set(x=2) == "x is 2"
 
 
 def test_show_loads_nothing_until_something_is_used():

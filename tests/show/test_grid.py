@@ -62,6 +62,13 @@ def test_a_perfect_and_a_bad_product_both_have_a_summary_without_minus_zero():
     assert all("−0.0" not in snr for snr in said)
 
 
+def test_a_smaller_outlier_costs_less_and_relatively_more():
+    # What notebook 04 says of 1000 and 20.
+    said = [dict(grid.summary(explore(outlier=number))) for number in (1000, 20)]
+    assert [s["largest error"] for s in said] == ["12.9", "0.233"]
+    assert [s["relative error"] for s in said] == ["0.60 %", "0.89 %"]
+
+
 def test_moving_each_control_changes_what_is_shown():
     explorer = grid.explorer()
     seen = [explorer.html.value]

@@ -88,9 +88,10 @@ def test_an_unknown_source_of_the_weights_says_what_there_is():
         Layer(X, W).separate(6.0, "FP8")
 
 
-def test_a_threshold_that_is_not_above_zero_is_named():
-    with pytest.raises(ValueError, match=r"threshold must be .*above 0, got 0"):
-        Layer(X, W).separate(0)
+def test_a_threshold_below_zero_is_named_and_zero_separates_nothing():
+    with pytest.raises(ValueError, match=r"threshold must be .*0 or more, got -1"):
+        Layer(X, W).separate(-1)
+    assert Layer(X, W).separate(0).columns.size == 0
 
 
 # The sample.

@@ -27,9 +27,7 @@ def _rceil_case(form, about):
         (2 * right, "the least one: for amax equal to the largest number it is 1."),
         (_rceil(amax, 6.0) if form.max != 6 else None, "your function gets the largest number."),
     )
-    return Case(
-        (amax, form.max), right, about, mistakes=[m for m in mistakes if m[0] is not None]
-    )
+    return Case((amax, form.max), right, about, mistakes=[m for m in mistakes if m[0] is not None])
 
 
 def _product_case(blocks, size, about, seed=0):
@@ -52,7 +50,7 @@ def _product_case(blocks, size, about, seed=0):
         about,
         within=1e-6 * float(np.abs(sums) @ (x_scales * w_scales)) + 1e-9,
         why="the rounding of float32",
-        mistakes=mistakes if blocks > 1 else mistakes[1:2],
+        mistakes=mistakes if blocks > 1 else mistakes[1:],
     )
 
 

@@ -673,8 +673,8 @@ function more(act) {
   }));
   const bar = make("div.ql-entry-row", {}, labelled("b, for sums", other),
     make("div.ql-labelled", {}, make("span", {}, "Copy"), make("div.ql-steps", {}, ...buttons)));
-  const node = make("details.ql-more", {}, make("summary", {}, "More: rounding, range, sums, copy"), range, bar,
-    table(caption, ["rule", "value", "error", "note"], rows));
+  const node = make("details.ql-more", {}, make("summary", {}, "More: rounding, range, sums", make("span.ql-copying", {}, ", copy")),
+    make("div.ql-unfolded", {}, range, bar, table(caption, ["rule", "value", "error", "note"], rows)));
   const show = (next) => {
     state = next;
     if (!node.open) return;

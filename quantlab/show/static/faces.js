@@ -30,7 +30,7 @@ function readNumber(typed, { name, low, below, only_whole: onlyWhole }) {
   if (length > MOST_TYPED) return { problem: `${name} must have at most ${MOST_TYPED} characters, got ${length}` };
   const exact = parsed(plain);
   if (exact?.kind !== "finite") {
-    const hint = typed.includes(",") ? "; no comma, a point for a decimal one" : "";
+    const hint = typed.includes(",") ? ", with a point and no comma" : "";
     return { problem: `${name} must be a number such as 20.23, 1e3, 1/3 or 2^10${hint}, got “${typed}”` };
   }
   const outside = compare(exact, parseNumber(low)) < 0 || compare(exact, parseNumber(below)) >= 0;
@@ -259,7 +259,7 @@ function workedFace(words, label, digits, rows, start = "") {
 const [GB, GIB] = [1e9, 2 ** 30];
 
 function calculator({ billions, format, block_size: asked, double_quant: nested, device, headroom }, given) {
-  const parameters = billions.float * 1e9;
+  const [parameters, deviceBytes] = [giga(billions.float), giga(device)];
   const [key, codeBits] = given.widths[format];
   const builtIn = given.scales[key];
   const block = codeBits >= 16 || builtIn ? null : asked;
@@ -267,7 +267,6 @@ function calculator({ billions, format, block_size: asked, double_quant: nested,
   const bits = block === null ? codeBits + scaleBits / size
     : codeBits + (nested ? 8 + 32 / 256 : 32) / block;
   const weights = (parameters * bits) / 8;
-  const deviceBytes = device * 1e9;
   const usableExact = multiplied(asWritten(deviceBytes), asWritten(1), asWritten(headroom / 100));
   const weightsExact = asWritten(weights);
   const over = [weightsExact.num * usableExact.den, weightsExact.den * usableExact.num];
@@ -290,6 +289,9 @@ function calculator({ billions, format, block_size: asked, double_quant: nested,
 }
 
 const asWritten = (value) => parseNumber(repr(value));
+
+/** 10^9 times a number as it is written: 17.1 * 1e9 is a little more than 17.1e9. */
+const giga = (value) => toFloat(scale(asWritten(value), 10n, 9));
 
 /** a * (b - c) of fractions. */
 const multiplied = (a, b, c) => finite(false, a.num * (b.num * c.den - c.num * b.den), a.den * b.den * c.den);
