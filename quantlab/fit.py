@@ -258,14 +258,16 @@ class Plan:
         return 2 * self.active_parameters * self.context * self.batch / self.device.flops
 
 
-def plan(config, device=24e9, context=32_768, batch=1, *, cache="bf16", engine="least"):
+def plan(
+    config, device=24e9, context=32_768, batch=1, *, cache="bf16", engine="least", formats=FORMATS
+):
     """Return the `Plan` of a model on a device: does it fit, and how fast is it at best?
 
     config: a config.json, its folder, a dict of its fields, or the name of one of `shipped()`.
     device: bytes, or a name of `devices()`, which has a bandwidth too. context: tokens of a text.
     batch: texts at once. cache: the format of what is kept of them, of `CACHE_BITS`. engine: of
-    `ENGINES`. A device of 24e9 bytes is meant to be free: a desktop and the GPU's own programs
-    take some hundred megabytes of a card.
+    `ENGINES`. formats: of weights, which are planned. A device of 24e9 bytes is meant to be free:
+    a desktop and the GPU's own programs take some hundred megabytes of a card.
     Raises ValueError and TypeError that name the field or argument which is wrong or not known.
     Sources: `config.FAMILIES` for tensors; Pope et al. 2022, Efficiently Scaling Transformer
     Inference, section 2, for the bound of bytes that are read.
@@ -279,7 +281,8 @@ def plan(config, device=24e9, context=32_768, batch=1, *, cache="bf16", engine="
     stored = cache_bytes(config, context, batch, cache, engine)
     further = cache_bytes(config, context + 1, 1, cache, engine)
     sizes, reads = {}, {}
-    for name in FORMATS:
+    for name in formats:
+        one_of("formats", name, FORMATS)
         if name != "Q4_K_M" or config.fields["model_type"] in MIXED:
             each = [(t, tensor_bytes(t, name, config)) for t in all_tensors]
             sizes[name] = sum(size for _, size in each)

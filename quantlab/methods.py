@@ -16,6 +16,7 @@ from .codebooks import FP4, NF4, Blockwise, quantize_blockwise
 from .gptq import quantize_gptq
 from .scaled import quantize as quantize_scaled
 from .scaled import quantize_gptq as quantize_scaled_gptq
+from .ternary import quantize_ternary
 
 #: What a method may need beside the weight.
 NOTHING, CALIBRATION, ACTIVATIONS = "nothing", "calibration inputs", "activations at run time"
@@ -106,6 +107,10 @@ def _llm_int8(w, _):
     return quantize_absmax(w, 8, axis=0)
 
 
+def _ternary(w, _, *, group_size=None):
+    return quantize_ternary(w, None if group_size is None else 0, group_size)
+
+
 def _scaled(format, w, _, *, rule=None):
     return quantize_scaled(w, format, axis=0, rule=rule)
 
@@ -141,6 +146,7 @@ METHODS = {
         _scaled_row("FP8_BLOCK128", 8),
         _scaled_gptq_row("MXFP4", 4),
         _scaled_gptq_row("NVFP4", 4),
+        Method("ternary", "ternary", NOTHING, _ternary, 2, "15"),
     )
 }
 #: Other names: round to nearest is what absmax alone does.

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab import binary, errors, formats, gguf, memory, methods
+from quantlab import binary, errors, formats, gguf, memory, methods, ternary
 
 PACKAGE = Path(ql.__file__).parent
 W = np.arange(12.0).reshape(4, 3) - 5
@@ -154,6 +154,8 @@ TABLE = [
     *(of_numbers(method) for f in (FP16, FP32)
       for method in (f.encode, f.round, f.bits, f.fields, f.spacing)),
     grid(ql.quantize_absmax), grid(ql.quantize_zero_point),
+    Row(ternary.quantize_ternary, dict(x=W, axis=0, group_size=None),
+        dict(x=NOT_FINITE, axis=NOT_AN_AXIS, group_size=NOT_A_GROUP)),
     Row(ql.quantized_matmul, dict(qx=ql.quantize_absmax(W), qw=ql.quantize_absmax(W.T)),
         dict(qx=NOT_QUANTIZED, qw=NOT_QUANTIZED)),
     Row(ql.outlier_columns, dict(x=W, threshold=6.0),
@@ -201,7 +203,8 @@ TABLE = [
 ]  # fmt: skip
 #: They get what is checked already.
 BETWEEN_MODULES = {
-    "absmax_grid", "zero_point_grid", "working_copy", "checked_hessian", "inverse_factor",
+    "absmax_grid", "zero_point_grid", "ternary_grid", "working_copy", "checked_hessian",
+    "inverse_factor",
 }  # fmt: skip
 ELSEWHERE = {
     "config",

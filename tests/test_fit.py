@@ -39,6 +39,12 @@ def test_the_plan_of_the_design_has_its_names():
     assert set(plan.weight_bytes) == set(plan.fits) == set(plan.tokens_per_second)
 
 
+def test_formats_that_are_asked_for_are_planned_and_no_others():
+    some = fit.plan("Qwen3-8B", formats=("nf4", "bf16"))
+    assert list(some.weight_bytes) == ["nf4", "bf16"]
+    assert some.weight_bytes.items() <= fit.plan("Qwen3-8B").weight_bytes.items()
+
+
 def test_there_are_at_least_twenty_shapes_each_with_its_source_and_month():
     assert len(NAMES) >= 20
     for name, shape in config.shipped().items():
@@ -459,6 +465,7 @@ def test_what_is_broken_is_broken_by_one_field_alone():
         ({"batch": "1"}, "batch"),
         ({"cache": "q2"}, "cache"),
         ({"engine": "vllm"}, "engine"),
+        ({"formats": ["q9"]}, "formats"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments, named):

@@ -25,7 +25,7 @@ LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
     "lm": (
         {"_fast"},
         {"numpy", "torch", "transformers", "bitsandbytes", "accelerate", "safetensors",
-         "compressed_tensors", "tqdm", "huggingface_hub", "psutil", "gguf", "xllamacpp"},
+         "compressed_tensors", "tqdm", "huggingface_hub", "psutil", "gguf", "xllamacpp", "peft"},
     ),
     "experiments": ({"lm", "_fast"}, {"numpy"}),
     "show": (
@@ -39,7 +39,7 @@ LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
     "command": ({"lm", "_fast"}, {"gguf"}),  # and quantlab/__main__.py, which starts them
 }  # fmt: skip
 #: Modules of the core that came after the notebooks 00 to 10, in files of their own.
-LATER = ("gguf", "scaled", "transforms", "config", "shapes", "fit")
+LATER = ("gguf", "scaled", "transforms", "config", "shapes", "fit", "ternary")
 HEAVY = ["torch", "matplotlib", "ipywidgets", "anywidget", "transformers", "bitsandbytes",
          "accelerate", "IPython", "ml_dtypes", "scipy", "pandas"]  # fmt: skip
 
@@ -219,6 +219,7 @@ def test_every_name_that_quantlab_exports_is_there_and_documented():
         "article",
         "methods",
         "transforms",
+        "ternary",
     ],
 )
 def test_each_module_of_the_design_is_an_attribute_of_quantlab(module):

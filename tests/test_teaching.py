@@ -201,6 +201,16 @@ def _files():
     }
 
 
+def _fits():
+    token = 2 * 40 * 8 * 128 * 2
+    return {
+        "14.a": written(
+            token, rounded(token * 1e5 / 1e9, 1), rounded(4 * token * 1e5 / 1e9, 1), 40, 8, 128, 2
+        ),
+        "14.b": written(1000, 6 + 2, 1000 / (6 + 2), 60 + 2, rounded(1000 / (60 + 2), 1)),
+    }
+
+
 def _perplexity(chances):
     losses = np.log2(1 / np.array(chances))
     return written(*losses, losses.mean(), 2, rounded(np.exp(-np.mean(np.log(chances))), 2))
@@ -221,12 +231,12 @@ def _turns():
 COMPUTED = {}
 for part in (_memory, _whole_numbers, _fractions, _formats, _quantizers):
     COMPUTED |= part()
-for part in (_outliers, _gptq, _comparison, _four_bits, _files, _turns):
+for part in (_outliers, _gptq, _comparison, _four_bits, _files, _turns, _fits):
     COMPUTED |= part()
 
 
 def test_the_exam_has_a_question_to_every_notebook():
-    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in range(13)}
+    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in (*range(13), 14)}
     assert set(EXAM) == set(COMPUTED)
 
 

@@ -14,7 +14,11 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OLDEST = (3, 11)
-EXTRAS = {"lab": "lab,lm,gguf", "site": "lab,lm,gguf,site", "test": "lab,lm,gguf,site,test"}
+EXTRAS = {
+    "lab": "lab,lm,gguf,train",
+    "site": "lab,lm,gguf,train,site",
+    "test": "lab,lm,gguf,train,site,test",
+}
 INCLUDED = {"lab": ["lab"], "site": ["site"], "test": ["lab", "test"]}  # what is then installed
 
 

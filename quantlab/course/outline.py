@@ -42,6 +42,10 @@ _PLAN = {
         "Floats with a shared scale",
         "What does a block of 4-bit floats lose to the scale that it shares?",
     ),
+    "14_what_fits": (
+        "What fits",
+        "Will it fit on your card, with your text, and how fast can it write?",
+    ),
 }
 
 

@@ -15,12 +15,15 @@ from .measure import Facts, TextLoss
 from .model import Model
 from .online import quantize_activations
 from .quantizing import quantize
+from .training import train
+from .training_adapters import add_lora, merge_lora
+from .training_rounding import fake_quantize
 from .transforming import awq, rotate, smooth
 
 __all__ = [
-    "CacheFormat", "Facts", "GGUFFile", "Model", "TextLoss", "awq", "export_gguf",
-    "importance_matrix", "keep_as_stored", "load", "quantize", "quantize_activations",
-    "quantize_cache", "rotate", "run_gguf", "smooth",
+    "CacheFormat", "Facts", "GGUFFile", "Model", "TextLoss", "add_lora", "awq", "export_gguf",
+    "fake_quantize", "importance_matrix", "keep_as_stored", "load", "merge_lora", "quantize",
+    "quantize_activations", "quantize_cache", "rotate", "run_gguf", "smooth", "train",
 ]  # fmt: skip
 
 # transformers imports torchao wherever it is installed, and that speaks of parts nobody asked for.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .. import gguf, transforms
 from .._checks import one_of, whole
+from . import measure
 
 #: Model types whose attention reads all keys and values of the text, a pair for each head.
 SERVED = ("llama", "mistral", "qwen2", "qwen3", "granite", "phi3", "smollm3")
@@ -182,3 +183,17 @@ def _to_grid(x, bits, dim):
     step = ((high - low) / (2**bits - 1)).half().float()
     codes = ((x - low) / step.where(step > 0, 1)).round().clamp(0, 2**bits - 1)
     return codes * step + low
+
+
+def keys_and_values(model, text, layer):
+    """Return what a layer keeps of a text: keys and values, (tokens, numbers of all heads) each."""
+    import torch
+    from transformers import DynamicCache
+
+    tokens = measure.encode(model.tokenizer, text)[: model.window]
+    ids = torch.tensor([tokens], device=model.device)
+    kept = DynamicCache(config=model.network.config)
+    with torch.no_grad():
+        model.network(ids, past_key_values=kept)
+    both = kept.layers[layer].keys, kept.layers[layer].values
+    return tuple(x[0].transpose(0, 1).flatten(1).float().cpu().numpy() for x in both)

@@ -149,7 +149,8 @@ def render(found):
     """Return the HTML of an `Exploration`: its drawing and its numbers."""
     note = f'<div style="color:{html.QUIET}">{html.escape(found.note or " ")}</div>'
     rows = [list(row) for row in facts(found)]
-    return note + draw(found).svg() + html.table(rows, row_names=True, widths=(330, 300))
+    table = html.table(rows, row_names=True, widths=(330, 300))
+    return f'{note}{draw(found).svg()}<div style="margin-top:10px">{table}</div>'
 
 
 def draw(found, handle="drag me"):
