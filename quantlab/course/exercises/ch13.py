@@ -101,7 +101,8 @@ EXERCISES = {
             _rceil_case(FP8_E4M3, "for FP8 E4M3, 448"),
             look_at="the logarithm of amax / largest, rounded up, as an exponent of 2.",
         ),
-        learned="hardware has one instruction for it: a conversion to E8M0 that rounds up.",
+        learned="NVIDIA's PTX has one instruction for it, cvt.rp.satfinite.ue8m0x2.f32: a "
+        "conversion to E8M0 that rounds up.",
     ),
     "13.4": Exercise(
         hint="bits of an element, and the bits of a scale over the values that share it.",
