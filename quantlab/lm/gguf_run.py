@@ -80,6 +80,9 @@ class Running:
                 f"llama.cpp does not load {path}: it is damaged, or of an architecture or a type "
                 f"that xllamacpp {xllamacpp.__version__} does not know"
             ) from error
+        # Answered by the loop that runs the model, so that it has begun: closed before, llama.cpp
+        # would overlook the end and wait for itself for ever.
+        self._ask("GET", "/slots")
         [described] = self._ask("GET", "/v1/models")["data"]
         self.longest = min(described["meta"]["n_ctx_train"], LONGEST)
         self._vocabulary = described["meta"]["n_vocab"]
@@ -108,8 +111,11 @@ class Running:
         return prompt + self._complete(ids, new_tokens)["choices"][0]["text"]
 
     def tokens_per_second(self, prompt="Once upon a time", new_tokens=64):
-        """Return new tokens per second of greedy generation, by llama.cpp's clock, warmed up."""
-        ids, new_tokens = self.tokens(prompt), whole("new_tokens", new_tokens, 1)
+        """Return new tokens per second of greedy generation, by llama.cpp's clock, warmed up.
+
+        new_tokens: 2 or more: the clock starts at the first.
+        """
+        ids, new_tokens = self.tokens(prompt), whole("new_tokens", new_tokens, 2)
         self._complete(ids, min(8, new_tokens), ignore_eos=True)
         timings = self._complete(ids, new_tokens, ignore_eos=True)["timings"]
         return timings["predicted_per_second"]

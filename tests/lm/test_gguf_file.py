@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import os
+import subprocess
 import sys
 
 import gguf
@@ -356,6 +358,24 @@ def test_parts_of_letters_have_their_chances_too(exact, written):
 def test_speed_is_a_number_of_tokens(written):
     with lm.run_gguf(written("Q4_0").path) as running:
         assert running.tokens_per_second(new_tokens=16) > 0
+
+
+def test_a_file_that_is_closed_at_once_is_closed_on_a_busy_machine_too(written):
+    """llama.cpp waited for ever if its loop had not begun when it was told to end."""
+    opens = (
+        "import sys; from quantlab import lm\n"
+        "for _ in range(12): lm.run_gguf(sys.argv[1]).close()"
+    )
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(2 * os.cpu_count())
+    ]
+    try:
+        subprocess.run([sys.executable, "-c", opens, written("Q8_0").path], check=True, timeout=120)
+    finally:
+        for one in busy:
+            one.kill()
+            one.wait()
 
 
 def test_a_closed_file_says_so(written):
