@@ -203,7 +203,8 @@ TABLE = [
 ]  # fmt: skip
 #: They get what is checked already.
 BETWEEN_MODULES = {
-    "absmax_grid", "zero_point_grid", "ternary_grid", "working_copy", "checked_hessian", "inverse_factor",
+    "absmax_grid", "zero_point_grid", "ternary_grid", "working_copy", "checked_hessian",
+    "inverse_factor",
 }  # fmt: skip
 ELSEWHERE = {
     "config",

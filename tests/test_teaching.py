@@ -9,7 +9,7 @@ import pytest
 
 import quantlab as ql
 from quantlab import course
-from quantlab.formats import BF16, FP4_E2M1, FP16, MiniFloat
+from quantlab.formats import BF16, FP4_E2M1, FP8_E4M3, FP16, MiniFloat
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "docs" / "teaching.md").read_text(encoding="utf-8")
@@ -228,16 +228,40 @@ def _turns():
     }
 
 
+def _shared_scales():
+    block = np.array([0.9, 0.3, -0.1] + 29 * [0.0])
+    answers = []
+    for rule, scale in (("floor", 0.125), ("even", 0.25)):
+        q = ql.scaled.quantize(block, "MXFP4", rule=rule)
+        assert q.scales.item() == scale
+        stored, back = FP4_E2M1.decode(q.codes[:3]), q.dequantize()[:3]
+        answers += [scale, *block[:3] / scale, *stored, *back.astype(float)]
+    layer = np.array([0.672, *15 * [0.0], 0.03, *15 * [0.0]])
+    q = ql.scaled.quantize(layer, "NVFP4")
+    wanted, step = 0.03 / 6, 2.0**-9
+    alone = FP8_E4M3.round(wanted)
+    assert np.isclose(q.tensor_scale, 0.00025) and q.scales.tolist() == [448, 20]
+    return {
+        "13.a": written(0.5, 4, *answers),
+        "13.b": written(
+            *(0.672, 6, 448, 0.00025, 0.03, wanted, int(q.scales[1])),
+            *(rounded(wanted / step, 2), int(alone / step)),
+            *(rounded(alone, 5), rounded(100 * (alone / wanted - 1), 0)),
+        ),
+    }
+
+
 COMPUTED = {}
 for part in (_memory, _whole_numbers, _fractions, _formats, _quantizers):
     COMPUTED |= part()
-for part in (_outliers, _gptq, _comparison, _four_bits, _files, _turns, _fits):
+for part in (_outliers, _gptq, _comparison, _four_bits, _files, _turns, _shared_scales, _fits):
     COMPUTED |= part()
 
 
 def test_the_exam_has_a_question_to_every_notebook():
-    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in (*range(13), 14)}
+    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in range(15)}
     assert set(EXAM) == set(COMPUTED)
+    assert GUIDE.count(f"{len(EXAM)} questions") == 1
 
 
 @pytest.mark.parametrize("id", EXAM)

@@ -73,6 +73,13 @@ def test_code_stays_with_what_comes_of_it_and_not_with_the_next_cell(paper):
     assert [one for one in code if one[0] != one[1]] == []
 
 
+def test_an_exercise_stays_with_the_cell_to_answer_it_in(paper):
+    tasks = paper.locator(".cell.markdown[id^=cell-exercise]")
+    assert tasks.count() >= 4
+    kept = tasks.evaluate_all("all => all.map((one) => getComputedStyle(one).breakAfter)")
+    assert set(kept) == {"avoid"}
+
+
 def test_a_handout_has_its_pages_its_title_and_its_outline(paper):
     pdf = paper.pdf(prefer_css_page_size=True, outline=True, tagged=True)
     pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
