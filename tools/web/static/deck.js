@@ -19,6 +19,7 @@
       return;
     }
     body.style.zoom = "";
+    body.querySelectorAll(".ql-hex").forEach(scrollToBytes);
     const letters = fitCode(body);
     fitPictures(body);
     let scale = 1;
@@ -46,6 +47,13 @@
     }
     sizeCode(body, READABLE);
     return READABLE;
+  }
+
+  /** Bytes are scrolled to those of the first row that the table beside them has here. */
+  function scrollToBytes(hex) {
+    const [dump, row] = [hex.querySelector(".ql-dump"), hex.querySelector("tr[data-f]")];
+    const bytes = dump.querySelector(`[data-f="${row.dataset.f}"]`);
+    dump.scrollTop = bytes.parentElement.offsetTop - dump.firstElementChild.offsetTop;
   }
 
   /** Pictures share the height that the words leave, from 0.6 to 1.5 of their size on a page. */
@@ -98,7 +106,7 @@
   function wraps(body) {
     return [...body.querySelectorAll("pre:not(.prose)")].some((pre) => {
       pre.style.whiteSpace = "pre";
-      const wide = pre.scrollWidth > pre.clientWidth + 1;
+      const wide = pre.scrollWidth > pre.clientWidth;
       pre.style.whiteSpace = "";
       return wide;
     });
