@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from . import _data
-from ._checks import one_of, whole
+from ._checks import one_of, shown, whole
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ ONLY_WITH = {
 KINDS = {"full_attention": "full", "sliding_attention": "sliding", "linear_attention": "linear"}
 
 
+#: No field of a model is larger, and no model has more layers: such a config is damaged.
+MOST, MOST_LAYERS = 10**12, 10**5
+
+
 class Config:
     """The fields of a config.json, each checked when it is asked for.
 
@@ -105,13 +109,13 @@ class Config:
                     f"{fields['model_type']} is not known here, so nothing would be counted right"
                 )
 
-    def number(self, name, otherwise=None, low=1):
+    def number(self, name, otherwise=None, low=1, most=MOST):
         """Return a field as a whole number; `otherwise` where it is missing or null."""
         value = self.fields.get(name)
         value = otherwise if value is None else value
         if value is None:
             raise ValueError(f"the config has no {name}, and its model can't be counted without it")
-        return whole(name, value, low)
+        return whole(name, value, low, most=most)
 
     def flag(self, name, otherwise=False):
         """Return a field as True or False; `otherwise` where it is missing or null."""
@@ -133,7 +137,7 @@ class Config:
     @property
     def layers(self):
         """How many layers there are."""
-        return self.number("num_hidden_layers")
+        return self.number("num_hidden_layers", most=MOST_LAYERS)
 
     @property
     def width(self):
@@ -224,18 +228,20 @@ def read(config):
     if not isinstance(config, (str, Path)):
         return config
     names = {_letters(name): name for name in shipped()}
-    path = Path(config).expanduser()
-    path = path / "config.json" if path.is_dir() else path
+    given = Path(config).expanduser()
+    path = given / "config.json" if given.is_dir() else given
     if not path.is_file():
         if _letters(str(config)) in names:
             return shipped()[names[_letters(str(config))]]["config"]
+        if path != given:
+            raise ValueError(f"config: the folder {shown(str(config))} has no config.json in it")
         raise ValueError(
             f"config must be a config.json, its folder, a dict of its fields or one of "
-            f"{', '.join(shipped())}; there is no {str(config)!r}"
+            f"{', '.join(shipped())}; there is no {shown(str(config))}"
         )
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a config.json: it holds no JSON ({error})") from error
 
 

@@ -34,6 +34,8 @@ FILES = {"Q8_0": "Q8_0", "Q6_K": "Q6_K", "Q4_K_M": "Q4_K", "Q4_0": "Q4_0"}
 #: The models whose Q4_K_M is known here tensor by tensor.
 MIXED = ("llama", "granite", "mistral", "mixtral", "phi3", "qwen2", "qwen3", "qwen3_moe", "gemma2",
          "gemma3_text")  # fmt: skip
+#: Tokens of a text, and texts at once, beyond which nobody plans.
+MOST_TOKENS, MOST_TEXTS = 10**9, 10**6
 PROMPT = 512  # tokens of a prompt that are computed at once, as llama.cpp does by default
 
 
@@ -145,13 +147,14 @@ def more_bits(layer, layers):
 class Device:
     """A machine: `bytes` of memory, bytes it reads a second, operations a second in 16 bits.
 
-    What is not known is None.
+    What is not known is None. source: where these come from, with the year.
     """
 
     name: str
     bytes: float
     bandwidth: float | None = None
     flops: float | None = None
+    source: str = ""
 
 
 @cache
@@ -159,7 +162,7 @@ def devices():
     """Return the `Device`s whose facts come with the course, a dict by name."""
     listed = json.loads(_data.path("models/devices.json").read_text(encoding="utf-8"))
     return {
-        name: Device(name, one["bytes"], one["bandwidth"], one["flops"])
+        name: Device(name, one["bytes"], one["bandwidth"], one["flops"], one["source"])
         for name, one in listed.items()
     }
 
@@ -187,14 +190,14 @@ def cache_bytes(config, context, batch=1, format="bf16", engine="least"):
     >>> cache_bytes("Llama 3.1 8B", 1), cache_bytes("DeepSeek-V3", 1)
     (131072, 70272)
     """
-    whole("context", context, 1)
+    whole("context", context, 1, most=MOST_TOKENS)
     bits = CACHE_BITS[one_of("cache", format, CACHE_BITS)]
     shift = ENGINES[one_of("engine", engine, ENGINES)]
     total = 0
     for layer in kept(config):
         seen = context if layer.window is None else min(context, layer.window + shift)
         total += math.ceil(seen * layer.values * bits / 8) + layer.state
-    return total * whole("batch", batch, 1)
+    return total * whole("batch", batch, 1, most=MOST_TEXTS)
 
 
 @dataclass(frozen=True)
@@ -276,7 +279,8 @@ def plan(
     (True, True)
     """
     config = Config(config)
-    machine, batch = _device(device), whole("batch", batch, 1)
+    machine, batch = _device(device), whole("batch", batch, 1, most=MOST_TEXTS)
+    whole("context", context, 1, most=MOST_TOKENS - 1)
     all_tensors = tensors(config)
     stored = cache_bytes(config, context, batch, cache, engine)
     further = cache_bytes(config, context + 1, 1, cache, engine)

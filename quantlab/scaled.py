@@ -256,7 +256,7 @@ class _Plan:
 
 
 def scaled_matmul(a, b):
-    """Return a @ b, (rows, columns) float32, from the codes, as tensor cores compute it.
+    """Return a @ b, (rows, columns) float32, from the codes, as the specification defines it.
 
     a: `Scaled` matrix with blocks along its rows (axis=-1), b: one with blocks down its columns
     (axis=0), both of as many values. In each block the elements are multiplied and summed in

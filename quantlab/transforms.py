@@ -38,7 +38,7 @@ def rescale(x, w, scales):
     over j of (x[t, j] / s[j]) * (s[j] * w[j, o]), and s[j] drops out of each term; in every bit if
     the scales are powers of two, as dividing by them moves exponents alone.
     Raises ValueError for shapes that don't fit and scales that are not above 0.
-    Source: Xiao et al. 2022, SmoothQuant, section 3.2, equation 3.
+    Source: Xiao et al. 2022, SmoothQuant, section 4, equation 3.
 
     >>> rescale([[8.0, 1.0]], [[0.5], [2.0]], [4.0, 1.0])
     (array([[2., 1.]]), array([[2.], [2.]]))
@@ -60,7 +60,7 @@ def smooth_scales(x, w, alpha=0.5):
     row of w * scales does; with 1/2 both reach the same. An input whose column or row is all zero
     has the scale 1: it adds nothing, whatever its scale is. Returns (in,). `rescale` applies them.
     Raises ValueError for shapes that don't fit, NaN, infinity or alpha outside 0 to 1.
-    Source: Xiao et al. 2022, SmoothQuant, section 3.2, equation 4.
+    Source: Xiao et al. 2022, SmoothQuant, section 4, equation 4.
 
     >>> smooth_scales([[16.0, -1.0], [4.0, 0.5]], [[0.25], [-1.0]])
     array([8., 1.])

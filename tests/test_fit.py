@@ -392,6 +392,8 @@ REFUSED = [
     (SMALL | {"hidden_size": 64.5}, "hidden_size"),
     (SMALL | {"hidden_size": 66}, "hidden_size"),
     (SMALL | {"num_hidden_layers": 0}, "num_hidden_layers"),
+    (SMALL | {"num_hidden_layers": 10**12}, "num_hidden_layers"),
+    (SMALL | {"vocab_size": 10**400}, "vocab_size"),
     (SMALL | {"num_hidden_layers": True}, "num_hidden_layers"),
     (SMALL | {"vocab_size": [100]}, "vocab_size"),
     (SMALL | {"num_key_value_heads": 3}, "num_key_value_heads"),

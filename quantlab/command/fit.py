@@ -66,7 +66,8 @@ def numbers(plan):
              "total_bytes", "spare_bytes", "fits", "tokens_per_second", "prompt_seconds",
              "notes")  # fmt: skip
     device = plan.device
-    about = {"name": device.name, "bytes": device.bytes, "bandwidth": device.bandwidth}
+    about = {"name": device.name, "bytes": device.bytes, "bandwidth": device.bandwidth,
+             "source": device.source}  # fmt: skip
     return {"device": about} | {name: getattr(plan, name) for name in names}
 
 
@@ -85,8 +86,8 @@ def table(name, plan):
     for format, fits in plan.fits.items():
         speed = plan.tokens_per_second[format]
         sizes = (plan.weight_bytes[format], plan.cache_bytes, plan.total_bytes[format])
-        cells = "".join(f"{one / 1e9:>9.2f}" for one in sizes)
-        spare = f"{plan.spare_bytes[format] / 1e9:>+9.2f}"
+        cells = "".join(f" {one / 1e9:>8.2f}" for one in sizes)
+        spare = f" {plan.spare_bytes[format] / 1e9:>+8.2f}"
         best = f"{speed:>10,.{0 if speed > 10 else 1}f}" if speed and fits else f"{'-':>10}"
         lines.append(f"{format:<11}{cells}{spare}  {'yes ' if fits else 'no  '}{best}")
     lines += ["", *_below(plan)]
@@ -103,6 +104,8 @@ def _below(plan):
         yield "tokens/s: new tokens of all texts together, at their end, at most."
     if plan.prompt_seconds:
         yield f"Reading the texts takes at least {plan.prompt_seconds:.2g} s of computing."
+    if plan.device.source:
+        yield f"{plan.device.name}: {plan.device.source}."
     if not any(plan.fits.values()):
         least = max(plan.spare_bytes, key=plan.spare_bytes.get)
         yield f"Nothing fits: {least} misses {gigabytes(-plan.spare_bytes[least])}."

@@ -45,7 +45,7 @@ def run(given):
 def tensors(path):
     """Return (name, type, shape, numbers, bytes) of each tensor of a .gguf file.
 
-    Raises ValueError for a file of another kind, and FileNotFoundError for none.
+    Raises ValueError for a file of another kind or without tensors, and FileNotFoundError for none.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
@@ -59,6 +59,8 @@ def tensors(path):
         read = gguf.GGUFReader(path).tensors
     except (IndexError, ValueError) as error:  # what it raises where a file ends too early
         raise ValueError(f"{path} is cut off or damaged: {error}") from error
+    if not read:
+        raise ValueError(f"{path} holds no tensors: such a file has a tokenizer alone")
     return [
         (t.name, t.tensor_type.name, [int(n) for n in reversed(t.shape)], int(t.n_elements),
          int(t.n_bytes))

@@ -2,6 +2,8 @@
 
 import re
 
+from quantlab._checks import shown
+
 UNITS = {"mb": 1e6, "gb": 1e9, "tb": 1e12, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 TIMES = {"": 1, "k": 1024, "m": 1024**2}
 
@@ -18,7 +20,7 @@ def size(text, names):
     if not found or found[2] not in UNITS:
         raise ValueError(
             f"--device must be a size such as 24GB or 16GiB, or one of {', '.join(names)}; "
-            f"got {text!r}"
+            f"got {shown(text)}"
         )
     return float(found[1]) * UNITS[found[2]]
 
@@ -29,9 +31,11 @@ def tokens(name, text):
     >>> tokens("--context", "32k"), tokens("--context", "100_000")
     (32768, 100000)
     """
-    found = re.fullmatch(r"([0-9][0-9_,]*)([km]?)", text.lower())
+    found = re.fullmatch(r"([0-9][0-9_,]{0,20})([km]?)", text.lower())
     if not found:
-        raise ValueError(f"{name} must be a number of tokens such as 8192 or 32k, got {text!r}")
+        raise ValueError(
+            f"{name} must be a number of tokens such as 8192 or 32k, got {shown(text)}"
+        )
     return int(re.sub("[_,]", "", found[1])) * TIMES[found[2]]
 
 

@@ -6,6 +6,7 @@ Source: Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, sect
 
 import copy
 import dataclasses
+import logging
 import warnings
 
 from .._checks import flag, positive, whole
@@ -39,9 +40,15 @@ def add_lora(model, rank=8, alpha=16.0, seed=0):
 
     network = copy.deepcopy(model.network)
     config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=names)
+    # Where peft 0.21 sees a transformers config, it takes the names of DeepSeek's shared experts
+    # for those of fused ones, and wraps these instead. A module around the network has no config.
+    around = torch.nn.ModuleDict({"network": network})
+    # By these it knows bitsandbytes' layers.
+    for what in ("is_loaded_in_4bit", "is_loaded_in_8bit"):
+        setattr(around, what, getattr(network, what, False))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        peft.inject_adapter_in_model(config, network)
+        peft.inject_adapter_in_model(config, around)
     for name, value in network.named_parameters():
         if "lora_" in name:
             value.data = value.data.float()
@@ -91,9 +98,9 @@ def lora_layers(network):
 
 
 def _is_coded(layer):
-    return hasattr(layer.get_base_layer().weight, "quant_state") or hasattr(
-        layer.get_base_layer().weight, "SCB"
-    )
+    """Whether bitsandbytes holds the layer, in 4 bits or 8."""
+    weight = layer.get_base_layer().weight
+    return hasattr(weight, "quant_state") or hasattr(weight, "SCB")
 
 
 def _plain_sum(layer, dtype):
@@ -115,7 +122,8 @@ def _plain_sum(layer, dtype):
 
 
 def _peft():
-    """Import peft, or say how to get it."""
+    """Import peft, or say how to get it. It imports bitsandbytes, which speaks of a GPU's parts."""
+    logging.getLogger("bitsandbytes").setLevel("ERROR")
     try:
         import peft
     except ImportError as error:

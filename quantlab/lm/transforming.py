@@ -40,7 +40,7 @@ def smooth(model, texts=None, alpha=0.5):
     alpha: as in `ql.transforms.smooth_scales`, whose scales these are: the gain of each norm is
     divided by them, and the rows of the layers that read it are multiplied.
     Raises ValueError for a model that is not built as Llama is or that is quantized, and for alpha
-    outside 0 to 1. Source: Xiao et al. 2022, SmoothQuant, sections 3.2 and 4.
+    outside 0 to 1. Source: Xiao et al. 2022, SmoothQuant, section 4.
     """
     new = _copy(model, "lm.smooth")
     groups = [group for group in _groups(new) if group.after_norm]

@@ -53,17 +53,19 @@ def tradeoff(curves, title):
         sizes, bits, error = (np.array(column) for column in zip(*points, strict=True))
         axes.plot(bits - least, 100 * error, color=style.INK, marker=marker, ms=6, ls=dash)
         axes.annotate(name, (bits[-1] - least, 100 * error[-1]), (10, 0), va="center", **WORDS)
-        for place in zip(sizes, bits - least, 100 * error, strict=True) if marker == "o" else ():
-            axes.annotate(str(place[0]), place[1:], (0, 9), ha="center", **WORDS)
+        beside = (0, 9) if marker == "o" else (-9, -19)  # the later curves fall: left below them
+        for place in zip(sizes, bits - least, 100 * error, strict=True):
+            axes.annotate(str(place[0]), place[1:], beside, ha="center", **WORDS)
         ends = (f"blocks of {sizes[i]} {error[i]:.1%}" for i in (0, -1))
         said.append(f"{name}: {', '.join(ends)}")
     every = sorted({point[1] for points in curves.values() for point in points})
     axes.set_xscale("log", base=2)
     axes.set_xticks([bits - least for bits in every], [f"{bits:.4g}" for bits in every])
     axes.minorticks_off()
+    axes.margins(0.08, 0.13)
     axes.set_xlim(right=2.6 * (every[-1] - least))
     axes.set(ylabel="relative error, %")
-    axes.set_xlabel("bits per weight, scales included (numbers above the dots: block size)")
+    axes.set_xlabel("bits per weight, scales included (numbers at the marks: block size)")
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
 
 

@@ -548,7 +548,14 @@ def test_the_formula_has_the_numbers_filled_in(strip):
         "(−1)0×219−15×(1+271/1024)",
         "=1×2⁴×≈1.26464844",
         "=20.234375",
+        "=1×10100×1.0100001111inbasetwo",
     ]
+
+
+def test_the_formula_in_base_two_names_a_power_below_0_and_a_subnormal(strip):
+    formula = strip("3/16777216", "FP16").page.locator(".ql-formula")
+    last = formula.inner_text().splitlines()[-1]
+    assert last.replace(" ", "") == "=1×10−1110×0.0000000011inbasetwo"
 
 
 def test_the_fields_are_those_of_quantlab(strip):

@@ -81,6 +81,24 @@ def test_a_folder_and_a_file_are_configs(capsys):
     assert json.loads(first[1])["parameters"] == 3_934_464
 
 
+def test_json_that_is_nested_without_end_is_an_error(capsys, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("[" * 100_000, encoding="utf-8")
+    code, _, error = said(capsys, "fit", str(path))
+    assert code == 2 and "holds no JSON" in error
+
+
+def test_the_source_of_a_device_stands_below_the_table(capsys):
+    _, printed, _ = said(capsys, "fit", "Qwen3-8B", "--device", "L4")
+    assert f"L4: {fit.devices()['L4'].source}." in printed.splitlines()
+
+
+def test_columns_stay_apart_however_large_the_numbers_are(capsys):
+    _, printed, _ = said(capsys, "fit", "Qwen3-8B", "--context", "900m", "--batch", "1000000")
+    [row] = [line.split() for line in printed.splitlines() if line.startswith("bf16 ")]
+    assert len(row) == 7
+
+
 def test_bits_without_a_format_shows_every_format(capsys):
     _, printed, _ = said(capsys, "bits", "20.23")
     for name, format in formats.ALL.items():
@@ -129,6 +147,13 @@ def test_a_gguf_file_that_is_cut_off_is_an_error(capsys, file, tmp_path, length)
     assert code == 2 and "cut off or damaged" in error
 
 
+def test_a_gguf_file_without_tensors_is_an_error(capsys, tmp_path):
+    path = tmp_path / "vocabulary.gguf"
+    path.write_bytes(b"GGUF" + (3).to_bytes(4, "little") + bytes(16))
+    code, _, error = said(capsys, "gguf", str(path))
+    assert code == 2 and "holds no tensors" in error
+
+
 def test_load_says_what_the_model_takes_and_lets_it_write(capsys):
     code, printed, _ = said(capsys, "load", "tiny-lm", "--nf4", "--tokens", "3")
     assert code == 0 and "2,970,112" in printed and "Once upon a time" in printed
@@ -144,6 +169,11 @@ def test_load_says_what_the_model_takes_and_lets_it_write(capsys):
         (["fit", "Qwen3-8B", "--context", "many"], "--context"),
         (["fit", "Qwen3-8B", "--context", "0"], "context"),
         (["fit", "Qwen3-8B", "--batch", "0"], "batch"),
+        (["fit", "Qwen3-8B", "--context", "9" * 400], "--context"),
+        (["fit", "Qwen3-8B", "--context", "9" * 5000], "--context"),
+        (["fit", "Qwen3-8B", "--context", "999m"], "context must be at most"),
+        (["fit", "Qwen3-8B", "--batch", "9" * 400], "batch must be at most"),
+        (["fit", str(ROOT / "docs")], "has no config.json in it"),
         (["gguf", "nowhere.gguf"], "nowhere.gguf"),
         (["gguf", str(ROOT / "README.md")], "not a GGUF file"),
         (["load", "tiny-lm", "--double-quant"], "double_quant"),

@@ -67,7 +67,8 @@ RIGHT = {
     "11.1": [[176, 5.5], (176, Fraction(11, 2)), np.array([176, 5.5])],
     "11.2": [[1.5, 0, -1.25, 16], (1.5, 0, -1.25, 16), np.array([1.5, 0, -1.25, 16])],
     "11.3": [q8_0, q8_0_one_by_one, lambda block: bytearray(q8_0(block)),
-             lambda block: ql.gguf.encode(block, "Q8_0").tobytes()],
+             lambda block: ql.gguf.encode(block, "Q8_0").tobytes(),
+             lambda block: np.frombuffer(q8_0(block), np.int8)],
     "11.4": [fit, fit_by_hand, fit_by_lstsq],
 }  # fmt: skip
 
@@ -92,6 +93,7 @@ WRONG = [
     ("11.3", lambda block: block, "two bytes of FP16"),
     ("11.3", b"", "by its name"),
     ("11.4", lambda *args: fit(*args)[::-1], "the scale first"),
+    ("11.4", lambda *args: fit(*args) * [1, -1], "with its sign"),
     ("11.4", unweighted, "has to count"),
     ("11.4", weighted_twice, "before they are squared"),
     ("11.4", lambda weights, codes, importance: fit(codes, weights, importance), "codes go along"),

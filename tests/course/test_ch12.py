@@ -96,17 +96,24 @@ def best(arrows, target):
 
 RIGHT = {
     "12.1": [[5, 3, 3, 5], (5.0, 3, 3, Fraction(5)), np.array([5, 3, 3, 5.0])],
-    "12.2": [scales, ql.transforms.smooth_scales, lambda *args: scales(*args).tolist()],
+    "12.2": [
+        scales,
+        ql.transforms.smooth_scales,
+        lambda *args: scales(*args).tolist(),
+        lambda x, w, alpha: scales(np.float32(x), np.float32(w), alpha),
+    ],
     "12.3": [
         recursive_walk,
         looped_walk,
         ql.transforms.hadamard_product,
         lambda values: np.array(values) @ ql.transforms.hadamard(len(values)),
+        lambda values: ql.transforms.hadamard_product(np.float32(values)),
     ],
     "12.4": [
         fold,
         lambda gain, w, q: q.T @ (gain[:, None] * w),
         lambda gain, w, q: np.linalg.solve(q, gain[:, None] * w),
+        lambda gain, w, q: fold(np.float32(gain), np.float32(w), np.float32(q)),
     ],
     "12.5": [babai, gptq, lambda *args: tuple(map(int, babai(*args)))],
 }

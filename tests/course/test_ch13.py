@@ -1,5 +1,6 @@
 """The exercises of notebook 13 accept what is right and name the usual mistakes."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -96,6 +97,7 @@ WRONG = [
     ("13.1", 0.375, "the shape"),
     ("13.2", [4, 8, 8, 8], "over 4"),
     ("13.2", [0, 1, 1, 1], "these are the exponents"),
+    ("13.2", [127, 128, 128, 128], "these are the bytes"),
     ("13.2", [1, 2, 1, 2], "nearer to 2"),
     ("13.2", [1, 2, 2, 1], "above 6"),
     ("13.2", [1, 2, 2, 1.2], "the next power of two"),
@@ -104,11 +106,13 @@ WRONG = [
     ("13.3", ceil, "that is ceil"),
     ("13.3", rounded_down, "round the logarithm up"),
     ("13.3", always_6, "gets the largest number"),
+    ("13.3", lambda amax, largest: 2.0 ** math.ceil(math.log2(amax / largest)), "amax is an array"),
     ("13.3", lambda amax, largest: np.log2(by_logarithm(amax, largest)), "that is the exponent"),
     ("13.3", lambda amax, largest: amax / largest, "rounded up, as an exponent"),
     ("13.4", [4.25, 6.25, 8.0078125], "blocks of 16"),
     ("13.4", [4.5, 6.25, 8.5], "4,096 values"),
     ("13.4", [4, 6, 8], "the scales are missing"),
+    ("13.4", [0.5, 0.25, 0.0078125], "the scales alone"),
     ("13.4", [4.5, 6.25, 8.001953125], "32 bits"),
     ("13.5", mean_scales, "has its own scales"),
     ("13.5", no_scales, "the scales are missing"),

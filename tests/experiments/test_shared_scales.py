@@ -1,11 +1,17 @@
 """Floats with a shared scale on a layer and on a model: what is measured is what quantlab does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import quantlab as ql
+from quantlab import lm
+from quantlab._data import path as data_path
 from quantlab.experiments import shared_scales
 from quantlab.experiments.shared_scales import BLOCKS, ELEMENTS, SCALES, Setting, explore
+from quantlab.experiments.whole_model import reader
+from quantlab.scaled import FORMATS
 
 WEIGHTS = np.random.default_rng(13).normal(size=(64, 128)).astype(np.float32) * np.float32(0.1)
 every_scale = pytest.mark.parametrize("scale", SCALES)
@@ -82,3 +88,16 @@ def test_settings_say_what_is_done():
     assert Setting("MXFP8").words == "W, plain"
     kinds = {(s.format, s.words) for s in shared_scales.SETTINGS}
     assert len(kinds) == len(shared_scales.SETTINGS) == 16
+
+
+def test_the_rule_even_puts_mxfp8_before_mxfp6_and_leaves_mxfp4_behind_nvfp4(monkeypatch):
+    model = lm.load("tiny-lm", "fp32", device="cpu")
+    text = (data_path("texts") / "evaluation.txt").read_text(encoding="utf-8")[:2500]
+    for name in ("MXFP8", "MXFP6", "MXFP4"):
+        monkeypatch.setitem(FORMATS, name, replace(FORMATS[name], rule="even"))
+    lost, reference, stride = [], reader(model), model.window - 1
+    for name in ("MXFP8", "MXFP6", "NVFP4", "MXFP4"):
+        small = lm.quantize(model, name.lower(), activation_bits=name)
+        pieces = lm.measure.window_divergences(reader(small), reference, text, stride=stride)
+        lost.append(sum(nats for nats, _ in pieces))
+    assert sorted(lost) == lost

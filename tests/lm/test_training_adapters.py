@@ -8,6 +8,8 @@ import torch
 
 from quantlab import lm
 
+from . import architectures
+
 pytest.importorskip("peft")
 
 TEXT = "One day a little dog went to the river. The water was cold, and the dog was not glad. "
@@ -117,6 +119,13 @@ def test_requantizing_keeps_4_bits_and_rounds_the_sum_anew(four_bit):
     assert 0 < apart.max() < 0.16  # half the widest gap of NF4, .30, of an absmax, and bf16
 
 
+def test_peft_knows_the_layers_of_bitsandbytes(four_bit, eight_bit):
+    kinds = {four_bit: "Linear4bit", eight_bit: "Linear8bitLt"}
+    for model, kind in kinds.items():
+        layer = lm.add_lora(model).network.get_submodule(FIRST)
+        assert type(layer).__name__ == kind and type(layer).__module__ == "peft.tuners.lora.bnb"
+
+
 def test_layers_stay_as_stored(four_bit):
     after = lm.merge_lora(lm.add_lora(four_bit), requantize=True)
     kinds = [layer.training for _, layer in after.linears()]
@@ -138,6 +147,16 @@ def test_layers_stay_as_stored(four_bit):
 def test_what_does_not_go_with_adapters_is_refused(exact, call, words):
     with pytest.raises(ValueError, match=words):
         call(exact)
+
+
+def test_beside_experts_the_linear_layers_are_adapted_and_nothing_else(text):
+    words = architectures.tokenizer([text[:4000]])
+    model = lm.Model(architectures.network("deepseek_v3", len(words)), words, "deepseek_v3")
+    after = lm.train(lm.add_lora(model, rank=2), **QUICK)
+    adapted = {name for name, layer in after.network.named_modules() if hasattr(layer, "lora_A")}
+    assert adapted == {name for name, _ in model.linears()}
+    merged = lm.merge_lora(after)
+    assert merged.perplexity(TEXT) == pytest.approx(after.perplexity(TEXT), rel=1e-4)
 
 
 def test_matrices_are_those_of_the_layers_and_the_adapters(exact):

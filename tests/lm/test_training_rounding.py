@@ -14,6 +14,8 @@ import quantlab as ql
 from quantlab import lm
 from quantlab.methods import CALIBRATION, METHODS
 
+from . import architectures
+
 TEXT = "One day a little dog went to the river. The water was cold, and the dog was not glad. "
 TWO_BITS = {"method": "zero_point", "bits": 2, "group_size": 64}
 QUICK = {"steps": 3, "batch": 1, "window": 32, "rate": 1e-3, "texts": 3 * TEXT}
@@ -174,6 +176,19 @@ def test_steps_lower_the_divergence_on_the_text_that_they_read(exact):
     after = lm.train(exact, teacher=exact, **run, **TWO_BITS)
     before = lm.quantize(exact, **TWO_BITS)
     assert after.divergence(exact, TEXT) < 0.9 * before.divergence(exact, TEXT)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "mixtral", "gpt_oss", "deepseek_v3"])
+def test_matrices_stored_sideways_and_experts_are_trained_through_too(name, text):
+    words = architectures.tokenizer([text[:4000]])
+    model = lm.Model(architectures.network(name, len(words)), words, name)
+    during = []
+    after = lm.train(
+        model, teacher=model, method="ternary", progress=lambda *seen: during.append(
+            seen[3].perplexity(TEXT)), **QUICK,
+    )  # fmt: skip
+    assert after.stored.keys() == {weight.name for weight in model.matrices()}
+    assert during[-1] == pytest.approx(after.perplexity(TEXT), rel=1e-5)
 
 
 def test_without_a_teacher_the_next_token_is_learned(exact):

@@ -107,6 +107,30 @@ def test_llama_cpps_nvfp4_takes_the_lower_value_half_way_and_448_for_scales_from
     assert np.array_equal(apart, np.isin(share, [0.75, 1.75, 3.5]))
 
 
+def test_llama_cpps_nvfp4_takes_the_larger_scale_half_way():
+    x = np.zeros((1, 64), np.float32)
+    x[:, ::16] = 6 * 1.0625  # half-way between the scales 1 and 1.125, the codes 56 and 57
+    q = ql.scaled.quantize(x, "NVFP4", tensor_scale=1)
+    scales, _, _ = Llama().nvfp4(x)
+    assert set(q.scale_codes.ravel()) == {56} and set(scales) == {57}
+
+
+def test_llama_cpps_nvfp4_of_a_layer_has_other_values_than_torchao_and_the_same_error(tiny_lm):
+    x = tiny_lm["model.layers.0.mlp.down_proj.weight"].float().numpy()
+    scales, _, theirs = Llama().nvfp4(x)
+    alone, both = (ql.scaled.quantize(x, "NVFP4", tensor_scale=scale) for scale in (1, None))
+    apart = alone.scale_codes.ravel() != scales
+    between = ql.formats.FP8_E4M3.decode(np.stack([alone.scale_codes.ravel(), scales])[:, apart])
+    assert np.allclose(np.abs(x).reshape(-1, 16).max(axis=1)[apart] / 6, between.mean(axis=0))
+    share = (np.abs(x).reshape(-1, 16) / alone.scales.reshape(-1, 1))[~apart]
+    other = (alone.dequantize() != theirs).reshape(-1, 16)[~apart]
+    assert np.isin(share[other], [0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5]).all()
+    equal = [np.mean(np.isclose(q.dequantize(), theirs, rtol=1e-5)) for q in (alone, both)]
+    assert np.round(equal, 2).tolist() == [0.97, 0.18]
+    errors = [ql.errors.relative(v, x) for v in (both.dequantize(), theirs)]
+    assert np.round(errors, 4).tolist() == [0.0948, 0.0950]
+
+
 def packed_by_compressed_tensors(x, scheme):
     """Return the bytes of the scales and of the codes, as its compressor writes them."""
     torch = pytest.importorskip("torch")

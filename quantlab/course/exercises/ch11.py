@@ -47,7 +47,10 @@ def _bytes_check(check):
 
         def as_numbers(*args):
             found = answer(*args)
-            return np.frombuffer(found, np.uint8) if isinstance(found, bytes | bytearray) else found
+            if isinstance(found, bytes | bytearray):
+                return np.frombuffer(found, np.uint8)
+            signed = isinstance(found, np.ndarray) and found.dtype == np.int8
+            return found.view(np.uint8) if signed else found
 
         return check(as_numbers)
 
@@ -64,6 +67,7 @@ def _fit_case(weights, codes, importance, about):
     right = _fit(weights, codes, importance)
     mistakes = (
         (right[::-1], "the scale first, then the minimum."),
+        ((right[0], -right[1]), "the minimum is where the line starts, with its sign."),
         (np.polyfit(codes, weights, 1), "the importance has to count."),
         (
             np.polyfit(codes, weights, 1, w=importance),

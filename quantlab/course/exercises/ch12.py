@@ -7,6 +7,15 @@ from quantlab.course.exercise import Exercise
 from quantlab.experiments.lattice import lattice
 from quantlab.transforms import hadamard, hadamard_product, smooth_scales
 
+#: What a right answer may be off by, of its largest value: who computes in float32 is near enough.
+FLOAT32 = 1e-6
+
+
+def _case(args, right, about, mistakes):
+    """A case with an answer that may be computed in float32."""
+    within, why = FLOAT32 * float(np.abs(right).max()), "the rounding of float32"
+    return Case(args, right, about, within, why, mistakes=tuple(mistakes))
+
 
 def _scales(x, w, alpha, about):
     """A case for SmoothQuant's scales, with those of the usual faults."""
@@ -28,8 +37,8 @@ def _scales(x, w, alpha, about):
         ),
         (np.sqrt(columns / rows), "the root is alpha 1/2 alone: alpha is an argument."),
     )
-    apart = tuple(pair for pair in mistakes if not np.allclose(pair[0], right))
-    return Case((x, w, alpha), right, about, mistakes=apart)
+    apart = (pair for pair in mistakes if not np.allclose(pair[0], right))
+    return _case((x, w, alpha), right, about, apart)
 
 
 def _layer(seed, size=5):
@@ -47,7 +56,7 @@ def _walk(values, about):
     if len(values) > 1:
         mistakes.append((doubled, "one thing is missing: divide by the root of their number."))
         mistakes.append((doubled / len(values), "divide by the root of how many there are."))
-    return Case((list(values),), right, about, mistakes=tuple(mistakes))
+    return _case((list(values),), right, about, mistakes)
 
 
 def _fold(seed, about):
@@ -62,7 +71,7 @@ def _fold(seed, about):
         (gain[:, None] * w @ q, "this turns the outputs: Q.T stands on the left of w."),
         (q.T @ (w * gain), "a gain for each input: it multiplies *rows* of w, gain[:, None]."),
     )
-    return Case((gain, w, q), q.T @ (gain[:, None] * w), about, mistakes=mistakes)
+    return _case((gain, w, q), q.T @ (gain[:, None] * w), about, mistakes)
 
 
 def _nearest(lean, weights, about):

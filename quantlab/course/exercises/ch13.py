@@ -86,6 +86,7 @@ EXERCISES = {
             mistakes=(
                 ([4, 8, 8, 8], "over 4, the largest power of two in FP4."),
                 ([0, 1, 1, 1], "these are the exponents; the scales are asked for."),
+                ([127, 128, 128, 128], "these are the bytes; the scales are asked for."),
                 ([1, 2, 1, 2], "even: 1.8 is nearer to 2 than to 1.5."),
                 ([1, 2, 2, 1], "rceil: 7.2 over 1 is above 6."),
                 ([1, 2, 2, 1.2], "rceil: the next power of two above 7.2 / 6."),
@@ -99,9 +100,11 @@ EXERCISES = {
             _rceil_case(FP4_E2M1, "for FP4, whose largest number is 6"),
             _rceil_case(FP6_E2M3, "for FP6 E2M3, 7.5"),
             _rceil_case(FP8_E4M3, "for FP8 E4M3, 448"),
-            look_at="the logarithm of amax / largest, rounded up, as an exponent of 2.",
+            look_at="the logarithm of amax / largest, rounded up, as an exponent of 2.0. "
+            "amax is an array: np.log2 and np.ceil take one.",
         ),
-        learned="hardware has one instruction for it: a conversion to E8M0 that rounds up.",
+        learned="NVIDIA's PTX has one instruction for it, cvt.rp.satfinite.ue8m0x2.f32: a "
+        "conversion to E8M0 that rounds up.",
     ),
     "13.4": Exercise(
         hint="bits of an element, and the bits of a scale over the values that share it.",
@@ -115,6 +118,7 @@ EXERCISES = {
                 ([4.25, 6.25, _BITS[2]], "the first has blocks of 16, not 32."),
                 ([4.5, 6.25, 8.5], "a tile of 64 x 64 is shared by 4,096 values, not by 64."),
                 ([4, 6, 8], "the scales are missing."),
+                (np.subtract(_BITS, [4, 6, 8]), "that is the scales alone; add the elements."),
                 ([4.5, 6.25, 8 + 8 / 64**2], "the last scale is FP32: 32 bits."),
             ),
         ),

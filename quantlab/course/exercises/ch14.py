@@ -58,7 +58,7 @@ EXERCISES = {
             _SPEED,
             about="tokens per second, at most",
             within=0.5,
-            why="a whole number is near enough",
+            why="half a token per second",
             look_at="bytes that the card reads a second / bytes that one token needs.",
             mistakes=(
                 (_BANDWIDTH / _READ, "what is kept of the text is read for each token as well."),

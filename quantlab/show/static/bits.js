@@ -475,8 +475,13 @@ function floatWords({ format, code, value }) {
   const formula = product(`(${MINUS}1)<sup>${sign}</sup>`, `2<sup>${difference}</sup>`, `(${sum})`);
   const numbers = product(sign ? `${MINUS}1` : "1", powerText(power),
     shown(finite(false, lead * size + mantissa, size), 9));
-  return { cards, lines: [formula, `= ${numbers}`, resultMarkup(value)] };
+  const digits = mantissa.toString(2).padStart(format.mantissa_bits, "0");
+  const inTwos = product(sign ? `${MINUS}1` : "1", `10<sup>${inBaseTwo(power)}</sup>`, `${lead}.${digits}`);
+  const base = `<span class="ql-base-two">= ${inTwos} in base two</span>`;
+  return { cards, lines: [formula, `= ${numbers}`, resultMarkup(value), base] };
 }
+
+const inBaseTwo = (power) => (power < 0 ? MINUS : "") + Math.abs(power).toString(2);
 
 const resultMarkup = (value) => equals(value, 12).replace(/ (.*)/, " <strong>$1</strong>");
 
