@@ -225,6 +225,31 @@ def test_the_bit_explorer_stays_on_its_slide_with_wide_bits_in_every_format(show
     assert sheet.evaluate("(node) => tooSmall(node, 20)") == []
 
 
+# For each slide with a dump: is the first byte of every row of its table in sight?
+_BYTES = """() => Reveal.getSlides().filter((slide) => slide.querySelector(".ql-hex"))
+.map((slide) => {
+  const { h, v } = Reveal.getIndices(slide);
+  Reveal.slide(h, v);
+  const dump = slide.querySelector(".ql-dump"), edge = dump.getBoundingClientRect();
+  return [...slide.querySelectorAll("tr[data-f]")].every((row) => {
+    const box = dump.querySelector(`[data-f="${row.dataset.f}"]`).getBoundingClientRect();
+    return box.top > edge.top - 2 && box.bottom < edge.bottom + 2;
+  });
+})"""
+
+
+def test_the_bytes_that_a_slide_has_names_for_are_in_sight(show):
+    assert show("11_a_file_that_runs").evaluate(_BYTES) == [True, True]
+
+
+def test_a_printed_line_that_fits_is_not_enlarged_until_it_breaks(show):
+    page = show("12_scale_turn_round")
+    go_to(page, "awq-scale")
+    printed = page.locator(".present pre.prose")
+    printed.evaluate("(pre) => { pre.style.whiteSpace = 'pre'; }")
+    assert printed.evaluate("(pre) => pre.scrollWidth <= pre.clientWidth")
+
+
 def test_code_is_written_smaller_before_a_line_of_it_breaks(show):
     page = show("10_load_in_4_bits")
     for cell in ("codes", "speed"):

@@ -19,6 +19,7 @@
       return;
     }
     body.style.zoom = "";
+    body.querySelectorAll(".ql-hex").forEach(scrollToBytes);
     const letters = fitCode(body);
     fitPictures(body);
     let scale = 1;
@@ -28,7 +29,8 @@
       sizeCode(body, Math.max(letters, READABLE / scale));
     };
     while (overflows(body) && scale > SMALLEST) set(scale - 0.04);
-    const tooLarge = () => overflows(body) || wraps(body);
+    const whole = [...body.querySelectorAll("pre")].filter((pre) => !wraps(pre));
+    const tooLarge = () => overflows(body) || whole.some(wraps);
     while (scale >= 1 && scale < LARGEST && !tooLarge()) set(scale + 0.05);
     if (scale > 1 && tooLarge()) set(scale - 0.05);
     body.dataset.scale = scale;
@@ -40,12 +42,20 @@
 
   /** Choose the size of code, the largest in which no line is broken; return it. */
   function fitCode(body) {
+    const columns = [...body.querySelectorAll("pre:not(.prose)")];
     for (let size = CODE; size > READABLE; size -= 1) {
       sizeCode(body, size);
-      if (!wraps(body)) return size;
+      if (!columns.some(wraps)) return size;
     }
     sizeCode(body, READABLE);
     return READABLE;
+  }
+
+  /** Bytes are scrolled to those of the first row that the table beside them has here. */
+  function scrollToBytes(hex) {
+    const [dump, row] = [hex.querySelector(".ql-dump"), hex.querySelector("tr[data-f]")];
+    const bytes = dump.querySelector(`[data-f="${row.dataset.f}"]`);
+    dump.scrollTop = bytes.parentElement.offsetTop - dump.firstElementChild.offsetTop;
   }
 
   /** Pictures share the height that the words leave, from 0.6 to 1.5 of their size on a page. */
@@ -94,14 +104,12 @@
     bits.append(button);
   }
 
-  /** Tell whether a line of code would be broken at this size. */
-  function wraps(body) {
-    return [...body.querySelectorAll("pre:not(.prose)")].some((pre) => {
-      pre.style.whiteSpace = "pre";
-      const wide = pre.scrollWidth > pre.clientWidth + 1;
-      pre.style.whiteSpace = "";
-      return wide;
-    });
+  /** Tell whether a line of code or of what it printed would be broken at this size. */
+  function wraps(pre) {
+    pre.style.whiteSpace = "pre";
+    const wide = pre.scrollWidth > pre.clientWidth;
+    pre.style.whiteSpace = "";
+    return wide;
   }
 
   /** Presenter's remotes send Page Up and Page Down: they turn slides wherever the focus is. */
