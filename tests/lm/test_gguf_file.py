@@ -363,8 +363,7 @@ def test_speed_is_a_number_of_tokens(written):
 def test_a_file_that_is_closed_at_once_is_closed_on_a_busy_machine_too(written):
     """llama.cpp waited for ever if its loop had not begun when it was told to end."""
     opens = (
-        "import sys; from quantlab import lm\n"
-        "for _ in range(12): lm.run_gguf(sys.argv[1]).close()"
+        "import sys; from quantlab import lm\nfor _ in range(12): lm.run_gguf(sys.argv[1]).close()"
     )
     busy = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"])
