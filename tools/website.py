@@ -129,6 +129,7 @@ def _sections(book, made):
         parts = HEADING.split(cell.source)
         if found:
             found[-1]["text"] += " " + _plain(parts[0])
+            found[-1]["defined"] += " " + _defined(parts[0])
         for level, id, title, text in zip(*(parts[n::4] for n in range(1, 5)), strict=True):
             found.append(
                 {
@@ -139,11 +140,17 @@ def _sections(book, made):
                     "page": book.name,
                     "url": f"{book.stem}.html#{id}",
                     "text": _plain(text),
+                    "defined": _defined(text),
                 }
             )
     for number, section in enumerate(found):
         section["id"], section["anchor"] = f"{book.stem}-{number}", section["id"]
     return found
+
+
+def _defined(text):
+    """The words in bold: a term is in bold once, where it is defined."""
+    return _plain(" ".join(re.findall(r"<strong>(.*?)</strong>", text, flags=re.S)))
 
 
 def _plain(text):

@@ -52,9 +52,9 @@ function load(src) {
 async function makeSearch() {
   await Promise.all([load("assets/minisearch.js"), load("assets/sections.js")]);
   const index = new window.MiniSearch({
-    fields: ["section", "text", "page"],
+    fields: ["section", "defined", "text", "page"],
     storeFields: ["section", "text", "page", "url"],
-    searchOptions: { boost: { section: 4, page: 2 }, prefix: true, fuzzy: 0.15, combineWith: "AND" },
+    searchOptions: { boost: { section: 4, defined: 4, page: 2 }, prefix: true, fuzzy: 0.15, combineWith: "AND" },
   });
   index.addAll(window.quantlab.sections);
   return index;
