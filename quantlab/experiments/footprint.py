@@ -3,30 +3,23 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from .. import memory
+from .. import memory, shapes
 from .._checks import one_of, positive
 
 BLOOM = 176.247271424  # billions of parameters; notebook 00 counts them
-#: Well-known models: (name, billions of parameters, all experts included). The long numbers follow
-#: from the published shapes, as a test counts them; 284, 744 and 1600 are what the makers say.
-MODELS = (
-    ("GPT-2", 0.124439808),
-    ("TinyLlama", 1.100048384),
-    ("Llama 2 7B", 6.738415616),
-    ("Llama 3.1 8B", 8.030261248),
-    ("Qwen3-8B", 8.19073536),
-    ("Llama 2 13B", 13.01586432),
-    ("gpt-oss-20b", 20.914757184),
-    ("Llama 2 70B", 68.976648192),
-    ("gpt-oss-120b", 116.829156672),
-    ("BLOOM-176B", BLOOM),
-    ("Qwen3-235B-A22B", 235.09363456),
-    ("DeepSeek-V4-Flash", 284),
-    ("Llama 3.1 405B", 405.8533888),
-    ("DeepSeek-V3", 671.0264192),
-    ("GLM-5", 744),
-    ("DeepSeek-V4-Pro", 1600),
-)
+#: Billions of parameters, all experts included, where `quantlab.fit` ships no config.
+#: The long numbers follow from the published shapes; 284, 744 and 1600 are what the makers say.
+_KNOWN = {
+    "GPT-2": 0.124439808, "Llama 2 13B": 13.01586432, "Llama 2 70B": 68.976648192,
+    "BLOOM-176B": BLOOM, "DeepSeek-V4-Flash": 284, "GLM-5": 744, "DeepSeek-V4-Pro": 1600,
+}  # fmt: skip
+_SHIPPED = (
+    "TinyLlama", "Llama 2 7B", "Llama 3.1 8B", "Qwen3-8B", "gpt-oss-20b", "gpt-oss-120b",
+    "Qwen3-235B-A22B", "Llama 3.1 405B", "DeepSeek-V3",
+)  # fmt: skip
+_COUNTED = {name: sum(one.size for one in shapes.tensors(name)) / 1e9 for name in _SHIPPED}
+#: Well-known models, the smallest first: (name, billions of parameters).
+MODELS = tuple(sorted((_KNOWN | _COUNTED).items(), key=lambda model: model[1]))
 #: What people write, and the key of `quantlab.memory.VALUE_BITS`.
 FORMATS = {
     "FP32": "fp32", "FP16": "fp16", "BF16": "bf16", "FP8": "fp8", "int8": "int8", "int4": "int4",
