@@ -13,7 +13,7 @@ from quantlab._checks import positive
 from quantlab.codebooks import Blockwise
 from quantlab.experiments.four_bits import BINS, BLOCK_SIZES, CODEBOOKS, DRAWN, explore
 from quantlab.show import given, html, style
-from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
+from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, dragged, ticks
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
 
@@ -188,12 +188,8 @@ def _block_marks(found):
 
 def _handle(found, name):
     """The weight to drag: a large dot, and its name on the side where there is room."""
-    x, y = SIZES(found.outlier), BLOCK_TOP + 12
-    side, anchor = (-16, "end") if found.outlier > LARGEST / 2 else (16, "start")
-    yield Text(x + side, y, name, anchor, halo=True)
-    drag = {"drag": "outlier", "zero": f"{SIZES(0):.3f}", "unit": f"{SIZES(1) - SIZES(0):.3f}"}
-    drag |= {"min": 0, "max": f"{LARGEST:g}", "step": 0.1}
-    yield Mark(x, y, size=10, edge="ground", drag=drag)
+    y = BLOCK_TOP + 12
+    yield from dragged("outlier", found.outlier, SIZES, y, LARGEST, 0.1, name)
 
 
 def _histogram_marks(found):

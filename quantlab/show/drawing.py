@@ -299,6 +299,18 @@ def across(scale, y, labels, name=""):
         yield Text((scale.start + scale.end) / 2, y + 39, name, "middle")
 
 
+def dragged(setting, value, scale, y, highest, step, name):
+    """A large dot to drag along a scale, and its name on the side where there is room.
+
+    setting: what it changes, from 0 to `highest` in steps of `step`. value: where it is now.
+    """
+    side, anchor = (-16, "end") if value > highest / 2 else (16, "start")
+    yield Text(scale(value) + side, y, name, anchor, halo=True)
+    drag = {"drag": setting, "zero": f"{scale(0):.3f}", "unit": f"{scale(1) - scale(0):.3f}"}
+    drag |= {"min": 0, "max": f"{highest:g}", "step": step}
+    yield Mark(scale(value), y, size=10, edge="ground", drag=drag)
+
+
 def upwards(scale, left, right, labels, name=""):
     """Yield a vertical axis: lines from `left` to `right`, texts on their left, a turned name."""
     for value, words in labels.items():

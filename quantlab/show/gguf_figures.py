@@ -7,7 +7,18 @@ from quantlab.experiments.gguf_bytes import PARTS, block_fields
 from quantlab.experiments.super_block import PLACE, SIZE, explore, scale_words
 from quantlab.gguf import TYPES
 from quantlab.show import hexes, html, matrix
-from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, piled, ticks
+from quantlab.show.drawing import (
+    Box,
+    Drawing,
+    Line,
+    Mark,
+    Scale,
+    Text,
+    across,
+    dragged,
+    piled,
+    ticks,
+)
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
 
@@ -239,12 +250,8 @@ def _weights(found):
 
 def _handle(found, name):
     """The weight to drag: a large dot, and its name on the side where there is room."""
-    x, y = SIZES(found.outlier), TOP + BAND * (PLACE // 32) + PITCH * (PLACE % 32 + 0.5)
-    side, anchor = (-16, "end") if found.outlier > LARGEST / 2 else (16, "start")
-    yield Text(x + side, y, name, anchor, halo=True)
-    drag = {"drag": "outlier", "zero": f"{SIZES(0):.3f}", "unit": f"{SIZES(1) - SIZES(0):.3f}"}
-    drag |= {"min": 0, "max": f"{LARGEST:g}", "step": 0.25}
-    yield Mark(x, y, size=10, edge="ground", drag=drag)
+    y = TOP + BAND * (PLACE // 32) + PITCH * (PLACE % 32 + 0.5)
+    yield from dragged("outlier", found.outlier, SIZES, y, LARGEST, 0.25, name)
 
 
 def explorer(weights):

@@ -10,7 +10,7 @@ import numpy as np
 
 from quantlab.experiments.shared_scales import BLOCKS, ELEMENTS, explore
 from quantlab.show import html, matrix, style
-from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
+from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, dragged, ticks
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
 
@@ -186,12 +186,8 @@ def _block_marks(found):
 def _handle(found, name):
     """The weight to drag: a large dot, the stroke to what it comes back as, and its name."""
     x, y = SIZES(found.largest), BLOCK_TOP + 12
-    side, anchor = (-16, "end") if found.largest > LARGEST / 2 else (16, "start")
     yield Line(((x, y), (SIZES(min(found.moved_to, SIZES.high)), y)), "error", width=4)
-    yield Text(x + side, y, name, anchor, halo=True)
-    drag = {"drag": "largest", "zero": f"{SIZES(0):.3f}", "unit": f"{SIZES(1) - SIZES(0):.3f}"}
-    drag |= {"min": 0, "max": f"{LARGEST:g}", "step": 0.1}
-    yield Mark(x, y, size=10, edge="ground", drag=drag)
+    yield from dragged("largest", found.largest, SIZES, y, LARGEST, 0.1, name)
 
 
 def _code_marks(found):

@@ -10,7 +10,7 @@ import numpy as np
 
 from quantlab.experiments.turning import HADAMARD, KINDS, WIDTHS, explore
 from quantlab.show import html, style
-from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, ticks
+from quantlab.show.drawing import Box, Drawing, Line, Scale, Text, across, dragged, ticks
 from quantlab.show.explorer import Explorer, control
 
 #: One look per line, in the order in which lines are named: greys, dashes and marks differ.
@@ -152,12 +152,8 @@ def _histogram(side, floor, bits):
 def _handle(found, name):
     """The outlier to drag: a large dot, and its name on the side where there is room."""
     x, y = SIZES(found.outlier), FLOORS[0] - 46
-    side, anchor = (-16, "end") if found.outlier > LARGEST / 2 else (16, "start")
     yield Line(((x, y), (x, FLOORS[0])), width=1.5)
-    yield Text(x + side, y, name, anchor, halo=True)
-    drag = {"drag": "outlier", "zero": f"{SIZES(0):.3f}", "unit": f"{SIZES(1) - SIZES(0):.3f}"}
-    drag |= {"min": 0, "max": LARGEST, "step": 1}
-    yield Mark(x, y, size=10, edge="ground", drag=drag)
+    yield from dragged("outlier", found.outlier, SIZES, y, LARGEST, 1, name)
 
 
 def snapshot():
