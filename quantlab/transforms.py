@@ -14,6 +14,8 @@ from .affine import quantize_zero_point, working_copy
 
 #: AWQ tries so many powers, 0, 1/20 ... 19/20, as its code does.
 POWERS = 20
+#: The widest matrix that is written out: 8.6 GB.
+WIDEST = 2**15
 #: AWQ's least scale, before all are divided by the geometric mean of the largest and the smallest.
 LEAST = 1e-4
 #: First rows of Williamson's four matrices: each next row is the one before, moved by one.
@@ -124,8 +126,8 @@ def hadamard(n, seed=None, block=None):
     largest of these that divides it is the size of equal blocks along the diagonal, with zeros
     beside them: what is mixed is `block` neighbours. Returns (n, n), float64.
     Columns are at right angles and of length 1, so that H @ H.T is 1 and lengths are kept.
-    Raises ValueError for n below 1, a seed below 0 and a block that is no such size or does not
-    divide n, TypeError for what is no whole number.
+    Raises ValueError for n outside 1 to `WIDEST`, a seed below 0 and a block that is no such size or
+    does not divide n, TypeError for what is no whole number.
     Source: Sylvester 1867 (doubling), Williamson 1944 (12, 20, 28); random signs as in Ashkboos et
     al. 2024, QuaRot, section 3.
 
@@ -135,7 +137,7 @@ def hadamard(n, seed=None, block=None):
            [ 1.,  1., -1., -1.],
            [ 1., -1., -1.,  1.]])
     """
-    n = whole("n", n, 1)
+    n = whole("n", n, 1, most=WIDEST)
     block, base = _sizes(n, block)
     full = _williamson(base)
     while len(full) < block:
@@ -187,10 +189,11 @@ def orthogonal(n, seed=0):
     """Return a rotation (or a mirrored one) drawn evenly from all that there are: (n, n), float64.
 
     It is Q of the QR of normal numbers, each column with the sign that makes the diagonal of R
-    positive. Its product has no fast walk. Raises ValueError for n below 1 or a seed below 0.
+    positive. Its product has no fast walk. Raises ValueError for n outside 1 to `WIDEST` or a seed
+    below 0.
     Source: Stewart 1980, The efficient generation of random orthogonal matrices.
     """
-    n = whole("n", n, 1)
+    n = whole("n", n, 1, most=WIDEST)
     q, r = np.linalg.qr(np.random.default_rng(whole("seed", seed, 0)).standard_normal((n, n)))
     return q * np.sign(np.diag(r))
 

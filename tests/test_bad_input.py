@@ -167,6 +167,7 @@ BAD = [
     (transforms.awq_scales, (EYE, W), {"bits": 1}, ValueError, ["bits", "2 to 16", "1"]),
     (transforms.awq_scales, (EYE, W), {"group_size": 3}, ValueError, ["group_size", "4", "3"]),
     (transforms.hadamard, (0,), {}, ValueError, ["n", "at least 1", "0"]),
+    (transforms.hadamard, (10**30,), {}, ValueError, ["n", "at most 32768"]),
     (transforms.hadamard, (2.5,), {}, ValueError, ["n", "whole", "2.5"]),
     (transforms.hadamard, ("4",), {}, TypeError, ["n", "'4'"]),
     (transforms.hadamard, (4,), {"seed": -1}, ValueError, ["seed", "at least 0", "-1"]),
@@ -181,6 +182,7 @@ BAD = [
     (transforms.turn, (W, EYE), {}, ValueError, ["3 != 4"]),
     (transforms.turn, (EYE, W), {"block": 8}, ValueError, ["block", "divide 4", "8"]),
     (transforms.orthogonal, (0,), {}, ValueError, ["n", "at least 1", "0"]),
+    (transforms.orthogonal, (10**30,), {}, ValueError, ["n", "at most 32768"]),
     (transforms.orthogonal, (4,), {"seed": None}, TypeError, ["seed", "None"]),
     (transforms.block_size, (0,), {}, ValueError, ["n", "at least 1", "0"]),
 ]  # fmt: skip

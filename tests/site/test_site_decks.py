@@ -189,7 +189,8 @@ def test_the_guide_shows_the_plans_with_the_numbers_of_their_slides(columns):
 
 @pytest.mark.parametrize("name", OF_90_MINUTES)
 def test_a_lecture_of_90_minutes_has_about_40_slides(name, columns):
-    assert 30 <= len(lecture(name, columns)) <= 45
+    least = 35 if name == "lecture-90" else 30
+    assert least <= len(lecture(name, columns)) <= 45
 
 
 def test_a_lecture_that_names_a_slide_which_is_not_there_says_so(columns):
