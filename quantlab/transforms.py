@@ -126,8 +126,8 @@ def hadamard(n, seed=None, block=None):
     largest of these that divides it is the size of equal blocks along the diagonal, with zeros
     beside them: what is mixed is `block` neighbours. Returns (n, n), float64.
     Columns are at right angles and of length 1, so that H @ H.T is 1 and lengths are kept.
-    Raises ValueError for n outside 1 to `WIDEST`, a seed below 0 and a block that is no such size or
-    does not divide n, TypeError for what is no whole number.
+    Raises ValueError for n outside 1 to `WIDEST`, a seed below 0 and a block that is no such size
+    or does not divide n, TypeError for what is no whole number.
     Source: Sylvester 1867 (doubling), Williamson 1944 (12, 20, 28); random signs as in Ashkboos et
     al. 2024, QuaRot, section 3.
 
