@@ -91,6 +91,8 @@ class _Run:
         """Train. progress: as for `train`."""
         from tqdm import tqdm
 
+        from . import training_layers
+
         if progress is not None and not callable(progress):
             raise TypeError(f"progress must be None or a function, got {shown(progress)}")
         steps, path = self.plan["steps"], None if checkpoint is None else Path(checkpoint)
@@ -105,7 +107,8 @@ class _Run:
                 bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
                 bar.update()
                 if progress is not None:
-                    progress(self.done, steps, loss, self.model)
+                    with training_layers.rounded_once():
+                        progress(self.done, steps, loss, self.model)
                 if path is not None and time.monotonic() - saved > PAUSE:
                     self.save(path)
                     saved = time.monotonic()
