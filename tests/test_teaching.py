@@ -276,20 +276,29 @@ def _trained():
     }  # fmt: skip
 
 
+def _adapters():
+    thin, whole = 16 * (4096 + 11_008), 4096 * 11_008
+    frozen, in_bf16 = 7e9 * 4.127 / 8e9, 7e9 * 2 / 1e9
+    numbers, means = 20e6 * 4 / 1e9, 20e6 * 8 / 1e9
+    rest = numbers + means + 4.5
+    return {
+        "15.c": written(
+            *(16, 4096, 11_008, thin, whole, rounded(100 * thin / whole, 2)),
+            *(rounded(12 * each / 1e6, 1) for each in (thin, whole)),
+        ),
+        "15.d": written(
+            *(rounded(each, 2) for each in (frozen, numbers, means, frozen + rest)),
+            *(4.5, in_bf16, rounded(in_bf16 + rest, 2)),
+        ),
+    }
+
+
 COMPUTED = {}
 for part in (_memory, _whole_numbers, _fractions, _formats, _quantizers):
     COMPUTED |= part()
-for part in (
-    _outliers,
-    _gptq,
-    _comparison,
-    _four_bits,
-    _files,
-    _turns,
-    _shared_scales,
-    _fits,
-    _trained,
-):
+for part in (_outliers, _gptq, _comparison, _four_bits, _files, _turns, _shared_scales, _fits):
+    COMPUTED |= part()
+for part in (_trained, _adapters):
     COMPUTED |= part()
 
 
