@@ -38,10 +38,10 @@ def staircase(x, rounded, title):
     for i in jumps:
         axes.plot(x[i - 1 : i + 1].mean().repeat(2), rounded[i - 1 : i + 1],
                   color=style.LIGHT, lw=1.5)  # fmt: skip
-    beside = {"textcoords": "offset points", "ha": "right"}
-    axes.annotate("rounded: flat, slope 0", (x[-1], rounded[-1]), (0, -22), **beside)
-    axes.annotate("straight through: slope 1", (x[-1], x[-1]), (-24, 4), color=style.QUIET,
-                  **beside)  # fmt: skip
+    # Stairs that go up leave the lower right empty.
+    beside = {"transform": axes.transAxes, "ha": "right", "fontsize": 12}
+    axes.text(0.99, 0.2, "thick: rounded, flat, slope 0", **beside)
+    axes.text(0.99, 0.1, "dashed: straight through, slope 1", color=style.QUIET, **beside)
     axes.margins(y=0.12)
     axes.set(xlabel="weight", ylabel="weight that the model reads")
     style.plain(axes.xaxis, axes.yaxis)
