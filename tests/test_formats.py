@@ -433,7 +433,7 @@ def test_numpy_integers_make_the_same_format_as_whole_numbers():
 
 
 def right_code(f, number):
-    """The code of a whole number by fractions alone: count steps, the rest decides, ties to even."""
+    """The code of a whole number by fractions: count steps, the rest decides, ties to even."""
     power = max(abs(number).bit_length() - 1 if number else 1 - f.bias, 1 - f.bias)
     step = Fraction(2) ** (power - f.mantissa_bits)
     steps, rest = divmod(Fraction(abs(number)), step)
