@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from . import _data, memory
-from ._checks import one_of, positive, whole
+from ._checks import one_of, positive, shown, whole
 from .config import Config, shipped
 from .shapes import Kept, Tensor, kept, tensors
 
@@ -86,7 +86,11 @@ CODED = ("embedding", "head", "linear", "experts")  # what a file of llama.cpp h
 
 
 def tensor_bytes(tensor, format, config):
-    """Return the bytes of a `Tensor` in a format of `FORMATS`; config: of its model."""
+    """Return the bytes of a `Tensor` in a format of `FORMATS`; config: its model's `Config`."""
+    for name, value, kind in (("tensor", tensor, Tensor), ("config", config, Config)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a {kind.__name__}, got {shown(value)}")
+    one_of("format", format, FORMATS)
     if format in FILES:
         bits = BLOCKS[_file_type(tensor, format, config)][0] if tensor.part in CODED else 32
         return math.ceil(tensor.size * bits / 8)
@@ -191,7 +195,7 @@ def cache_bytes(config, context, batch=1, format="bf16", engine="least"):
     (131072, 70272)
     """
     whole("context", context, 1, most=MOST_TOKENS)
-    bits = CACHE_BITS[one_of("cache", format, CACHE_BITS)]
+    bits = CACHE_BITS[one_of("format", format, CACHE_BITS)]
     shift = ENGINES[one_of("engine", engine, ENGINES)]
     total = 0
     for layer in kept(config):
@@ -281,6 +285,9 @@ def plan(
     config = Config(config)
     machine, batch = _device(device), whole("batch", batch, 1, most=MOST_TEXTS)
     whole("context", context, 1, most=MOST_TOKENS - 1)
+    one_of("cache", cache, CACHE_BITS)
+    if not isinstance(formats, (list, tuple)):
+        raise TypeError(f"formats must be a list of {', '.join(FORMATS)}, got {shown(formats)}")
     all_tensors = tensors(config)
     stored = cache_bytes(config, context, batch, cache, engine)
     further = cache_bytes(config, context + 1, 1, cache, engine)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import gguf as blocks
 from .._checks import finite_array, one_of, shown
+from . import given
 from .files import path_of
 from .online import check_ordinary
 
@@ -81,6 +82,7 @@ def export_gguf(model, path, type="Q4_K", importance=None):
     """
     one_of("type", type, TYPES)
     path = _free(path)
+    given.model("model", model)
     check_ordinary(model, "a GGUF file")
     need("gguf", "writing a GGUF file")
     architecture = _architecture(model)
