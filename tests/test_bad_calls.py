@@ -207,6 +207,7 @@ BETWEEN_MODULES = {
     "inverse_factor",
 }  # fmt: skip
 ELSEWHERE = {
+    "checkpoint",
     "config",
     "fit",
     "scaled",
