@@ -8,6 +8,7 @@ the element format. Arithmetic is in float32, in the order of torchao's `prototy
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from .gptq import checked_hessian, inverse_factor
 #: becomes 6 or 4, whichever has the smaller square error in that block.
 RULES = ("floor", "ceil", "even", "rceil", "amax", "four_over_six")
 LEAST_SCALE = np.float32(2.0**-6)  # the smallest normal E4M3: torchao takes no smaller one
+ONE = np.float32(1)  # the tensor_scale of what has none
 LEAST_TENSOR_SCALE = np.float32(2.0**-121)  # below it float32 could not hold its inverse
 
 
@@ -113,7 +115,7 @@ class Scaled:
     @property
     def scales(self):
         """The scales of the blocks as float32, without the tensor's."""
-        return self.format.scale.decode(self.scale_codes).astype(np.float32)
+        return _scale_values(self.format.scale, self.scale_codes)
 
     @property
     def bits_per_value(self):
@@ -124,13 +126,13 @@ class Scaled:
     @np.errstate(over="ignore", invalid="ignore")  # 6 * 2**126 is infinite; a scale can be NaN
     def dequantize(self):
         """Return the values that the codes stand for, float32."""
-        codes, scales = _rows(self.codes, self.axis), _rows(self.scales, self.axis)
-        tile, scales = self.format.tile(codes.shape), scales * self.tensor_scale
-        values = _table(self.format.element)
+        codes, scales = _rows(self.codes, self.axis), _rows(self.scale_codes, self.axis)
+        tile, values = self.format.tile(codes.shape), _table(self.format.element)
+        decoded = partial(_scale_values, self.format.scale, tensor_scale=self.tensor_scale)
         if _fast.pays(codes) and tile[0] == 1:
-            values = quick.decode(codes, tile[1], scales, values)
+            values = quick.decode(codes, tile[1], scales, decoded, values)
         else:
-            values = values[codes] * _spread(scales, tile, codes.shape)
+            values = values[codes] * _spread(decoded(scales), tile, codes.shape)
         return _unrows(values, self.codes.shape, self.axis)
 
     def packed(self):
@@ -413,6 +415,11 @@ def _errors(rows, form, scale_codes, tensor_scale):
     codes = _elements(rows, form, scale_codes, tensor_scale)
     error = Scaled(codes, scale_codes, tensor_scale, form).dequantize() - rows
     return np.square(error).reshape(len(rows), -1, form.block).sum(axis=2)
+
+
+def _scale_values(scale, codes, tensor_scale=ONE):
+    """Return the values of scales' codes times the tensor's scale, float32."""
+    return scale.decode(codes).astype(np.float32) * tensor_scale
 
 
 def _spread(scales, tile, shape):

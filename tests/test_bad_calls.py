@@ -298,6 +298,7 @@ TABLE = [
 BETWEEN_MODULES = {
     "absmax_grid", "zero_point_grid", "ternary_grid", "working_copy", "checked_hessian",
     "inverse_factor", "more_bits",
+    *("fp8", "int8", "nf4", "groups", "mxfp4", "stored", "method_of"),  # of checkpoint, for fit
 }  # fmt: skip
 CASES = [
     pytest.param(row, argument, id=f"{i:02d}-{getattr(row.function, '__name__', 'x')}-{argument}")
