@@ -23,6 +23,7 @@ from .measure import encode
 from .quantizing import quantize
 from .training_adapters import lora_layers
 from .training_rounding import checked_row
+from .writing import beside
 
 #: What can be trained.
 PARTS = ("weights", "norms", "all", "adapters")
@@ -149,9 +150,9 @@ class _Run:
 
         state = {"plan": self.plan, "done": self.done, "adam": self.adam.state_dict()}
         state["values"] = [value.detach() for value in self.values]
-        beside = path.with_name(path.name + ".part")
-        torch.save(state, beside)
-        os.replace(beside, path)
+        with beside(path) as place:
+            torch.save(state, place / path.name)
+            os.replace(place / path.name, path)
 
     def resume(self, path):
         """Go on from a checkpoint, if there is one; refuse that of another run."""
