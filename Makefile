@@ -20,6 +20,19 @@ test: ready-test  ## run every test
 test-colab: ready-colab  ## run the notebooks with the versions that Colab has
 	@$(subst .venv,.venv/colab,$(BIN))/python -m pytest tests/colab
 
+# Deprecated there is what an old library calls in the newer ones that it needs.
+test-lowest:  ## run the tests, without a browser, with the oldest versions of pyproject.toml
+	@$(PYTHON) tools/install_versions.py lowest
+	@$(subst .venv,.venv/lowest,$(BIN))/python $(WITHOUT_BROWSER) -W ignore::DeprecationWarning
+
+test-newest:  ## run the tests, without a browser, with the newest versions
+	@$(PYTHON) tools/install_versions.py newest
+	@$(subst .venv,.venv/newest,$(BIN))/python $(WITHOUT_BROWSER)
+
+WITHOUT_BROWSER := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+WITHOUT_BROWSER += --ignore tests/browser --ignore tests/benchmarks --ignore tests/colab
+.PHONY: test-lowest test-newest
+
 notebooks: ready-test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py
 

@@ -191,11 +191,11 @@ def text(notebook):
     return nbformat.writes(normalise(notebook), version=nbformat.NO_CONVERT) + "\n"
 
 
-def differences(committed, executed):
+def differences(committed, executed, same_libraries=True):
     """Return a line for each code cell whose outputs changed: its id, and what changed."""
     old, new = normalise(committed), normalise(executed)
     pairs = ((a, b) for a, b in zip(old.cells, new.cells, strict=True) if a.cell_type == "code")
-    found = ((before.id, compare_outputs.changes(before, after)) for before, after in pairs)
+    found = ((a.id, compare_outputs.changes(a, b, same_libraries)) for a, b in pairs)
     return [f"{id}: {'; '.join(changes)}" for id, changes in found if changes]
 
 

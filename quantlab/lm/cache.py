@@ -196,12 +196,10 @@ def _to_grid(x, bits, dim):
 def keys_and_values(model, text, layer):
     """Return what a layer keeps of a text: keys and values, (tokens, numbers of all heads) each."""
     import torch
-    from transformers import DynamicCache
 
     tokens = measure.encode(model.tokenizer, text)[: model.window]
     ids = torch.tensor([tokens], device=model.device)
-    kept = DynamicCache(config=model.network.config)
     with torch.no_grad():
-        model.network(ids, past_key_values=kept)
+        _, kept = model.network(ids, use_cache=True).to_tuple()  # its name depends on the version
     both = kept.layers[layer].keys, kept.layers[layer].values
     return tuple(x[0].transpose(0, 1).flatten(1).float().cpu().numpy() for x in both)

@@ -225,10 +225,10 @@ def test_a_hardware_cell_is_compared_number_by_number(old, new, tolerance, says)
     assert (not found) if says is None else (len(found) == 1 and says in found[0])
 
 
-def pictured(alt, png):
+def pictured(alt, png, tag="hardware"):
     book = notebook("x")
     book.cells[0].id = "x"
-    book.cells[0].metadata = nbformat.from_dict({"tags": ["hardware"]})
+    book.cells[0].metadata = nbformat.from_dict({"tags": [tag]})
     data = {"image/png": png, "text/html": f"<b>7</b><img alt='{alt}' src='{png}'>"}
     about = {"image/png": {"alt": alt, "width": 600}}
     book.cells[0].outputs = [new_output("display_data", data=data, metadata=about)]
@@ -239,6 +239,14 @@ def test_a_picture_of_a_hardware_cell_counts_by_its_alt_text():
     same = run_notebooks.differences(pictured("it is 3", "AAAA"), pictured("it is 3", "BBBB"))
     other = run_notebooks.differences(pictured("it is 3", "AAAA"), pictured("it is 4", "AAAA"))
     assert same == [] and "3 is now 4" in other[0]
+
+
+def test_the_bytes_of_a_picture_are_asked_for_with_the_same_libraries_alone():
+    one, two = pictured("it is 3", "AAAA", "slow"), pictured("it is 3", "BBBB", "slow")
+    assert run_notebooks.differences(one, two) == ["x: another output"]
+    assert run_notebooks.differences(one, two, same_libraries=False) == []
+    other = pictured("it is 4", "AAAA", "slow")
+    assert run_notebooks.differences(one, other, same_libraries=False) == ["x: another output"]
 
 
 def test_normalise_folds_what_answers_a_prediction_and_nothing_else():
