@@ -30,6 +30,7 @@ from quantlab import (
     scaled,
     shapes,
     ternary,
+    training_memory,
     transforms,
 )  # fmt: skip
 
@@ -293,6 +294,14 @@ TABLE = [
           ("nf4", {"block_size": 4}, {"block_size": NOT_A_BLOCK, "double_quant": NOT_A_FLAG}),
           ("fp4", {"block_size": 4}, {"block_size": NOT_A_BLOCK, "double_quant": NOT_A_FLAG}),
           ("llm_int8", {}, {}))),
+    *(Row(function, dict(config="Llama 2 7B", **good), bad)
+      for function, good, bad in (
+          (training_memory.plan, {}, dict(
+              method=NOT_A_CHOICE, rank=NOT_A_SIZE | {"a billion": 10**9},
+              batch=NOT_A_SIZE, window=NOT_A_SIZE | {"1": 1})),
+          (training_memory.adapter_size, {}, dict(rank=NOT_A_SIZE)),
+          (training_memory.kept_per_token, {}, dict(
+              method=NOT_A_CHOICE, rank=NOT_A_SIZE)))),
 ]  # fmt: skip
 #: They get what is checked already.
 BETWEEN_MODULES = {

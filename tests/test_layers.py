@@ -39,7 +39,8 @@ LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
     "command": ({"lm", "_fast"}, {"gguf"}),  # and quantlab/__main__.py, which starts them
 }  # fmt: skip
 #: Modules of the core that came after the notebooks 00 to 10, in files of their own.
-LATER = ("gguf", "scaled", "transforms", "config", "shapes", "checkpoint", "fit", "ternary")
+LATER = ("gguf", "scaled", "transforms", "config", "shapes", "checkpoint", "fit", "ternary",
+         "training_memory")  # fmt: skip
 HEAVY = ["torch", "matplotlib", "ipywidgets", "anywidget", "transformers", "bitsandbytes",
          "accelerate", "IPython", "ml_dtypes", "scipy", "pandas"]  # fmt: skip
 
@@ -221,6 +222,7 @@ def test_every_name_that_quantlab_exports_is_there_and_documented():
         "methods",
         "transforms",
         "ternary",
+        "training_memory",
     ],
 )
 def test_each_module_of_the_design_is_an_attribute_of_quantlab(module):

@@ -162,20 +162,22 @@ def _compressed_tensors_config(model):
 
     need_compressed_tensors(f"saving {model.quantization}")
     _check_kinds(model, (torch.nn.Linear,), "compressed-tensors", subclasses=True)
-    settings = {(q.bits, q.group_size, q.symmetric) for q in model.stored.values()}
+    settings = {(q.bits, q.group_size, q.symmetric, q.axis) for q in model.stored.values()}
     if any(q.group_index is not None for q in model.stored.values()):
         raise ValueError(
             "act_order with groups gives each row a group of its own, for which compressed-tensors "
             "has no place: quantize with static_groups=True"
         )
     if len(settings) > 1:
-        raise ValueError(f"all layers need the same (bits, group_size, symmetric), got {settings}")
-    ((bits, group_size, symmetric),) = settings
+        raise ValueError(
+            f"all layers need the same (bits, group_size, symmetric, axis), got {settings}"
+        )
+    ((bits, group_size, symmetric, axis),) = settings
     weights = {
         "num_bits": bits,
         "type": "int",
         "symmetric": symmetric,
-        "strategy": "group" if group_size else "channel",
+        "strategy": "group" if group_size else "channel" if axis == 0 else "tensor",
         "group_size": group_size,
     }
     return {
@@ -195,7 +197,7 @@ def _whole_numbers(name, result, model):
     import torch
     from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 
-    scale = result.scale.T.astype(np.float16)
+    scale = np.atleast_1d(result.scale.T.astype(np.float16))
     # A scale may lose as much as one in BF16 would, which has 8 bits; else it is out of range.
     if (np.abs(scale - result.scale.T) > result.scale.T / 2**8).any():
         raise ValueError(

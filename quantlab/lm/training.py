@@ -98,6 +98,8 @@ class _Run:
         """Train. progress: as for `train`."""
         from tqdm import tqdm
 
+        from . import training_layers
+
         steps, path = self.plan["steps"], checkpoint
         if path is not None:
             self.resume(path)
@@ -110,7 +112,8 @@ class _Run:
                 bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
                 bar.update()
                 if progress is not None:
-                    progress(self.done, steps, loss, self.model)
+                    with training_layers.rounded_once():
+                        progress(self.done, steps, loss, self.model)
                 if path is not None and time.monotonic() - saved > PAUSE:
                     self.save(path)
                     saved = time.monotonic()
