@@ -259,15 +259,11 @@ def plan(
     machine, batch = _device(device), whole("batch", batch, 1, most=MOST_TEXTS)
     whole("context", context, 1, most=MOST_TOKENS - 1)
     one_of("cache", cache, CACHE_BITS)
-    if not isinstance(formats, (list, tuple)):
-        raise TypeError(f"formats must be a list of {', '.join(FORMATS)}, got {shown(formats)}")
     all_tensors = tensors(config)
     stored = cache_bytes(config, context, batch, cache, engine)
     further = cache_bytes(config, context + 1, 1, cache, engine)
     sizes, reads = {}, {}
-    known = (STORED, *FORMATS) if checkpoint.stored(config) else FORMATS
-    for name in known if formats is None else formats:
-        one_of("formats", name, known)
+    for name in _planned(config, formats):
         if name != "Q4_K_M" or config.fields["model_type"] in MIXED:
             each = [(t, tensor_bytes(t, name, config)) for t in all_tensors]
             sizes[name] = sum(size for _, size in each)
@@ -287,6 +283,16 @@ def plan(
         read_bytes=reads,
         notes=tuple(_notes(config, context)),
     )
+
+
+def _planned(config, formats):
+    """Return the names of the formats to plan for; None: all that the config allows."""
+    known = (STORED, *FORMATS) if checkpoint.stored(config) else FORMATS
+    if formats is None:
+        return known
+    if not isinstance(formats, (list, tuple)):
+        raise TypeError(f"formats must be a list of {', '.join(known)}, got {shown(formats)}")
+    return [one_of("formats", name, known) for name in formats]
 
 
 def _share(tensor, config, batch):

@@ -7,23 +7,14 @@ the element format. Arithmetic is in float32, in the order of torchao's `prototy
 2025, Four Over Six, arXiv 2512.02010; DeepSeek-V3 Technical Report, arXiv 2412.19437, section 3.3.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, replace  # noqa: I001
 from functools import partial
 
 import numpy as np
 
 from . import _fast
 from ._checks import (
-    as_array,
-    finite_array,
-    matrix,
-    one_of,
-    positive,
-    real_array,
-    same_inner,
-    shown,
-    text,
-    whole,
+    as_array, finite_array, matrix, one_of, positive, real_array, same_inner, shown, text, whole,
 )  # fmt: skip
 from ._fast import gptq as row_loop
 from ._fast import scaled as quick
@@ -39,7 +30,6 @@ from .gptq import checked_hessian, inverse_factor
 #: becomes 6 or 4, whichever has the smaller square error in that block.
 RULES = ("floor", "ceil", "even", "rceil", "amax", "four_over_six")
 LEAST_SCALE = np.float32(2.0**-6)  # the smallest normal E4M3: torchao takes no smaller one
-ONE = np.float32(1)  # the tensor_scale of what has none
 LEAST_TENSOR_SCALE = np.float32(2.0**-121)  # below it float32 could not hold its inverse
 
 
@@ -363,11 +353,9 @@ def _tensor_scale(amax, form, given):
 
 def _narrow_scale(given, least):
     """Return a scale of a tensor that was given, as float32."""
-    with np.errstate(over="ignore"):
-        scale = np.float32(positive("tensor_scale", given))
-    if not least <= scale < np.inf:
+    if not least <= positive("tensor_scale", given) <= FP32.max:
         raise ValueError(f"tensor_scale must be {least:.3g} to 3.4e38 (FP32), got {given}")
-    return scale
+    return np.float32(given)
 
 
 def _scale_codes(amax, form, top, tensor_scale):
@@ -417,7 +405,7 @@ def _errors(rows, form, scale_codes, tensor_scale):
     return np.square(error).reshape(len(rows), -1, form.block).sum(axis=2)
 
 
-def _scale_values(scale, codes, tensor_scale=ONE):
+def _scale_values(scale, codes, tensor_scale=1):
     """Return the values of scales' codes times the tensor's scale, float32."""
     return scale.decode(codes).astype(np.float32) * tensor_scale
 
