@@ -90,7 +90,7 @@ def plan(config, method="qlora", rank=8, batch=4, window=256):
     4.1; Dettmers et al. 2023, QLoRA, section 2; transformers 5.23, modeling_llama.py.
 
     >>> plan("Llama 2 7B", "full-bf16").peak // 10**9, plan("Llama 2 7B").peak // 10**9
-    (60, 14)
+    (54, 13)
     """
     config, how = _checked(config, method)
     rank = whole("rank", rank, 1, most=MOST_RANK)

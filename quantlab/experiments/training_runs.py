@@ -62,12 +62,16 @@ class Film:
     losses: tuple[float, ...]
 
 
-#: The runs that are stored, the two that are shipped as models first.
-RUNS = (
-    Run("2 bits", 1e-3), Run("ternary", 1e-3), Run("2 bits", 1e-2), Run("2 bits", 1e-4),
-    Run("3 bits", 1e-3), Run("2 bits", 1e-3, "norms"), Run("2 bits", 1e-3, "all"),
-    Run("ternary", 1e-2), Run("ternary", 1e-4), Run("3 bits", 1e-2), Run("3 bits", 1e-4),
-)  # fmt: skip
+#: The runs that are stored, and after how many of their steps they were stopped. The first two are
+#: shipped as models. All have one plan, 300 steps, so the same step of two runs can be compared.
+RUNS = {
+    Run("2 bits", 1e-3): 300, Run("ternary", 1e-3): 300, Run("2 bits", 1e-2): 80,
+    Run("3 bits", 1e-3): 80, Run("2 bits", 1e-3, "norms"): 80, Run("2 bits", 1e-4): 80,
+}  # fmt: skip
+
+
+#: The two that are shipped as models, and their folders in the course's data.
+SHIPPED = {Run("2 bits", 1e-3): "tiny-lm-2bit", Run("ternary", 1e-3): "tiny-lm-ternary"}
 
 
 def own_texts(model=None):

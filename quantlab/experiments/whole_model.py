@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import lm
+from .. import _data, lm
+from ..lm import files, stored
 from ..methods import ACTIVATIONS, METHODS, method
 
 #: The width of what has but one, in bits, by the name that is shown.
@@ -36,7 +37,7 @@ class Setting:
         if self.method == "16 bits":
             return "none"
         if self.group is None:
-            return "output"
+            return "matrix" if self.method.startswith("ternary") else "output"
         return f"{self.group}, quantized" if self.double_quant else str(self.group)
 
     @property
@@ -86,6 +87,13 @@ SETTINGS = (
 )  # fmt: skip
 
 
+#: Models that were trained through their rounding (notebook 15), and their folders.
+TRAINED = {
+    Setting("zero-point, trained", 2, 64): "tiny-lm-2bit",
+    Setting("ternary, trained", 2): "tiny-lm-ternary",
+}
+
+
 def normal(label, bits, group):
     """Return (setting, note): what is asked for, as far as the method knows it, and what is not.
 
@@ -111,10 +119,28 @@ def quantized(model, setting, progress=None):
     """
     if setting.method == "16 bits":
         return model
+    if setting in TRAINED:
+        return trained(TRAINED[setting])
     row = method(setting.method)
     if row.needs == ACTIVATIONS:
         return lm.load("tiny-lm", "int8", device="cpu")
     return lm.quantize(model, row.name, progress=progress or _quietly, **setting.options)
+
+
+def trained(folder):
+    """Return a model that ships as it was trained: tiny-lm with what a folder's codes stand for.
+
+    folder: "tiny-lm-2bit" or "tiny-lm-ternary", in the course's data. It computes in fp32, with the
+    codes' own values, and needs no compressed-tensors; `lm.load`, which does, computes in bf16.
+    """
+    place = _data.path(folder)
+    model = replace(lm.load("tiny-lm", "fp32", device="cpu"), name=folder)
+    matrices = {matrix.name: matrix for matrix in model.matrices()}
+    kept = stored.checkpoint(files.shape(place / "config.json"))
+    for name, codes in stored.layers(place, kept, matrices):
+        matrices[name].write(codes.dequantize())
+        model.stored[name] = codes
+    return replace(model, method="ternary" if "ternary" in folder else "zero_point")
 
 
 def _quietly(done, total, name):

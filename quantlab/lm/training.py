@@ -130,6 +130,7 @@ class _Run:
         """Take one step and return its loss, nats per token before it."""
         import torch
 
+        self.adam.zero_grad()  # before the forward pass, so that both are never there at once
         ids = self.batches(self.done).to(self.model.device)
         loss = _loss(self.model.network, self.teacher, ids)
         if not torch.isfinite(loss):
@@ -137,7 +138,6 @@ class _Run:
                 f"the loss is {loss.item()} at step {self.done + 1} with rate={self.plan['rate']}: "
                 "take a smaller rate"
             )
-        self.adam.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.values, LONGEST_GRADIENT)
         steps = self.plan["steps"]

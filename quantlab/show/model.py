@@ -12,7 +12,7 @@ import numpy as np
 from IPython.display import HTML, display
 
 from quantlab.experiments import whole_model
-from quantlab.experiments.whole_model import FIXED, SETTINGS, Setting, normal
+from quantlab.experiments.whole_model import FIXED, SETTINGS, TRAINED, Setting, normal
 from quantlab.methods import WEIGHT_ONLY
 from quantlab.show import html, matrix, style
 from quantlab.show.drawing import Box, Drawing, Mark, Scale, Text, across, flow, ticks, upwards
@@ -294,9 +294,15 @@ def snapshot(result, reference, bench):
     words = [*textwrap.wrap(said, 78), *lines[:3]]
     marks = tuple(Text(8, 12 + 24 * i, line) for i, line in enumerate(words))
     above = Drawing(style.WIDEST, 24 * len(words), marks, said)
-    whole = flow([above, draw(result, [result], [r for r in bench.results.values() if r.bits < 9])])
+    whole = flow([above, draw(result, [result], _rounded(bench))])
     alt = f"Still of the explorer. {result.setting}: {said}. {' '.join(lines)}"
     return whole.picture(str(result.setting), alt)
+
+
+def _rounded(bench):
+    """Return the results so far of what the explorer's controls reach: nothing that was trained."""
+    beyond = (Setting("16 bits", 16), *TRAINED)
+    return [result for setting, result in bench.results.items() if setting not in beyond]
 
 
 class _Try:
@@ -304,7 +310,7 @@ class _Try:
 
     def __init__(self, bench, bar):
         self.bench, self.bar, self.tried = bench, bar, {}
-        self.background = [r for r in bench.results.values() if r.setting.method != "16 bits"]
+        self.background = _rounded(bench)
 
     def __call__(self, method, bits, group):
         setting, note = normal(method, bits, group)

@@ -1,11 +1,17 @@
 """Notebook 15's pictures say what they were given, and a live curve looks by itself."""
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 
 from quantlab import lm
+from quantlab.experiments import training_runs as runs
 from quantlab.experiments.training_runs import Film, Mark, Run, look
+from quantlab.show import html, registry, training
 from quantlab.show import training_figures as figures
+from quantlab.show.drawing import Line
 
 FIRST, LAST = Mark(0, 0.9, 65.6, 8, "Once"), Mark(300, 0.23, 33.0, 250, "Once upon a time")
 LEVEL = Mark(0, 0.0, 28.1, 256, "Once")
@@ -99,3 +105,97 @@ def test_it_shows_one_picture_and_replaces_it(trained):
 def test_a_step_that_is_no_count_is_refused(trained):
     with pytest.raises(ValueError, match="a step of at must be at least 1, got 0"):
         figures.LiveCurve(trained[0], [0], "It grows while it trains")
+
+
+# ------------------------------------------------------------------------------- the explorer
+
+PLAIN, FILMS = runs.stored()
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    return training.explore_training()
+
+
+def shown(face):
+    """What an explorer's face says in its line of numbers."""
+    line = re.search(r"<div data-said.*?</div>", face).group()
+    return " ".join(re.sub(r"<[^>]+>", " ", line).split())
+
+
+@pytest.mark.parametrize("run", FILMS, ids=lambda run: run.name)
+def test_every_stored_run_is_shown_with_its_own_numbers(run, explorer):
+    for mark in FILMS[run].marks:
+        face = explorer.set(width=run.width, rate=run.rate, part=run.trained, step=mark.step)
+        said = shown(face)
+        assert f"steps {mark.step} of 300 divergence {mark.divergence:.3f}" in said
+        assert f"facts right {mark.facts} of 256" in said
+        assert html.escape(mark.text) in face and html.escape(PLAIN.text) in face
+        assert training._name(run) in face and html.RED not in face.split("<svg")[0]
+
+
+def settings():
+    return itertools.product(runs.WIDTHS, training.RATES, training.PARTS.values())
+
+
+def test_what_is_not_stored_is_said_and_its_weights_at_the_nearest_rate_are_shown():
+    for width, rate, part in settings():
+        found, words = training.nearest(width, rate, part)
+        assert found in FILMS and found.width == width
+        if Run(width, rate, part) in FILMS:
+            assert (found, words) == (Run(width, rate, part), "")
+        else:
+            assert found.trained == "weights" and words.endswith("shown.")
+
+
+def test_a_run_that_was_stopped_says_so(explorer):
+    short = next(run for run, film in FILMS.items() if film.marks[-1].step < 300)
+    last = FILMS[short].marks[-1].step
+    face = explorer.set(width=short.width, rate=short.rate, part=short.trained, step=300)
+    assert f"steps {last}, stopped divergence" in shown(face)
+
+
+@pytest.mark.parametrize("run", FILMS, ids=lambda run: run.name)
+@pytest.mark.parametrize("name", training.CHARTS)
+def test_nothing_is_drawn_outside_the_picture(run, name):
+    for place in range(len(FILMS[run].marks)):
+        drawn = training.draw(name, FILMS[run], place)
+        for mark in drawn.marks:
+            for x, y in getattr(mark, "points", None) or [(mark.x, mark.y)]:
+                assert 0 <= x <= drawn.width and 0 <= y <= drawn.height
+
+
+def test_no_value_is_beyond_the_axes():
+    for film in FILMS.values():
+        for mark in film.marks:
+            for name, (_, scale, _) in training.CHARTS.items():
+                assert scale.low <= getattr(mark, name) <= scale.high, (film.run, mark.step, name)
+
+
+def test_steps_to_come_are_pale(explorer):
+    film = FILMS[training.FIRST]
+    lines = [m for m in training.draw("facts", film, 3).marks if isinstance(m, Line)]
+    solid = [line for line in lines if line.role == "ink" and line.width == 2.5]
+    pale = [line for line in lines if line.role == "grid" and len(line.points) == len(film.marks)]
+    assert len(solid) == 1 and len(solid[0].points) == 4
+    assert len(pale) == 1 and pale[0].points[:4] == solid[0].points
+
+
+def test_the_still_is_of_the_first_settings(explorer):
+    mark = FILMS[training.FIRST].marks[-1]
+    assert explorer.static.alt.endswith(
+        f"steps 300 of 300, divergence {mark.divergence:.3f}, perplexity "
+        f"{html.number(mark.perplexity)} (unquantized {html.number(PLAIN.perplexity)}), facts "
+        f"right {mark.facts} of 256."
+    )
+
+
+def test_a_phone_shows_each_drawing_without_a_bar_below(explorer):
+    # A page of 390 pixels leaves 350 between JupyterLab's margins.
+    widths = [int(w) for w in re.findall(r"min-width:(\d+)px", explorer.html.value)]
+    assert len(widths) == 3 and max(widths) <= 350
+
+
+def test_it_is_listed_for_the_website():
+    listed = registry.explorers()
+    assert listed["15_learn_the_bits_back/explorer"] is training.explore_training
