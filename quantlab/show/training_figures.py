@@ -70,7 +70,7 @@ def against_steps(lines, title, levels=None):
     levels: None, or a dict of name -> `Mark`, what another model has; up to three lines across.
     """
     lines = {name: _marks(f"lines[{name!r}]", line) for name, line in _named("lines", lines)}
-    levels = dict(_named("levels", levels)) if levels else {}
+    levels = {} if levels is None else dict(_named("levels", levels))
     for name, mark in levels.items():
         _marks(f"levels[{name!r}]", [mark])
     fig, (left, right) = style.figure(style.WIDEST, 420, title=title, columns=2)

@@ -11,6 +11,7 @@ import quantlab as ql
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from test_bad_calls import NOT_A_COUNT, NOT_A_TEXT, NOT_FINITE, STRANGE, given, verdict
 
+from quantlab.experiments.training_runs import Mark
 from quantlab.formats import FP4_E2M1, FP16
 from quantlab.show import (
     codebooks_figures,
@@ -19,6 +20,7 @@ from quantlab.show import (
     grid,
     matrix,
     outliers_figures,
+    training_figures,
 )
 
 X, W = np.arange(6.0).reshape(3, 2) + 1, np.ones((2, 3))
@@ -26,6 +28,7 @@ ROW = np.array([0.5, -1.0, 2.0])
 MANY = np.random.default_rng(0).standard_normal(128)
 Q, B = ql.quantize_absmax(ROW, bits=3), ql.quantize_blockwise(MANY)
 SAID = "what the figure says"
+MARK = Mark(0, 0.9, 65.6, 8, "Once upon a time")
 
 NUMBERS = {
     what: value for what, value in NOT_FINITE.items() if what not in ("a long double", "raw bytes")
@@ -54,6 +57,11 @@ FIGURES = [
      {"x": NUMBERS | {"a row": ROW}, "w": NUMBERS | {"X": X}, "title": NOT_A_TEXT}),
     (matrix.entry, {"x": X, "w": W, "row": 0, "column": 1, "title": SAID},
      {"x": NUMBERS, "row": NOT_A_COUNT | {"3": 3}, "column": NOT_A_COUNT | {"3": 3}}),
+    (training_figures.staircase, {"x": np.arange(128), "rounded": MANY, "title": SAID},
+     {"x": NUMBERS, "rounded": NUMBERS | {"three": ROW}, "title": NOT_A_TEXT}),
+    (training_figures.against_steps, {"lines": {"a": [MARK]}, "title": SAID, "levels": None},
+     {"lines": NO_DICT | {"four": {key: [MARK] for key in "abcd"}}, "title": NOT_A_TEXT,
+      "levels": given(NO_DICT)}),
     (outliers_figures.rulers, {"rows": {"a": ROW}, "high": 2, "title": SAID},
      {"rows": NO_DICT, "high": NO_NUMBER | {"0": 0}, "title": NOT_A_TEXT}),
     (outliers_figures.split, {"x": X, "w": W, "threshold": 6.0, "title": SAID},
