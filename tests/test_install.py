@@ -325,9 +325,9 @@ def test_a_file_system_without_locks_is_no_reason_to_stop(tmp_path, monkeypatch)
 
 
 def test_a_folder_that_can_not_be_written_is_said_in_one_sentence(tmp_path):
-    with pytest.raises(SystemExit, match="Something has to be installed, and the folder can't be"):
-        with environment.alone(str(tmp_path / "gone" / "lock")):
-            pass
+    said = "Something has to be installed, and the folder can't be written"
+    with pytest.raises(SystemExit, match=said), environment.alone(str(tmp_path / "gone" / "lock")):
+        pass
 
 
 _LOCKING = "locking" if sys.platform == "win32" else "flock"

@@ -35,7 +35,7 @@ def prepare(venv, oldest, stamps, keep=()):
     if trouble or not made:
         try:
             step(f"Making {venv.name}", [sys.executable, "-m", "venv", str(venv)])
-        except SystemExit:
+        except BaseException:
             _remove(venv, keep)  # half of one would look like a whole one
             raise
     told = _place(venv)
@@ -177,7 +177,7 @@ def step(title, command):
     except KeyboardInterrupt:
         pipe.terminate()
         pipe.wait()  # until then nobody else may begin
-        stop("Stopped. Run the same command again to go on; what was downloaded is kept.")
+        raise
     if status:
         print("".join(lines[-15:]), file=sys.stderr)
         stop(f"'{' '.join(command[:6])}' failed; the lines above say why.")
