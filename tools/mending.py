@@ -119,7 +119,7 @@ def _move(venv, old, stamps):
         if path.is_file() and not path.is_symlink():
             _rewrite(path, _moved_script(path.read_bytes(), os.fsencode(old), os.fsencode(venv)))
     for info in filter(_is_from_a_folder, _registered(venv)):
-        for path in (*info.parent.glob(f"_{_name(info)}*.pth"), info / "direct_url.json"):
+        for path in (*info.parent.glob(f"*{_name(info)}*.pth"), info / "direct_url.json"):
             _rewrite(path, _moved_folder(path.read_bytes(), old.parent, venv.parent))
     for path in (venv / f".{name}" for name in stamps):
         if path.exists():
