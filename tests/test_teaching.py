@@ -251,15 +251,59 @@ def _shared_scales():
     }
 
 
+def _trained():
+    w, ways = 0.35, []
+    while np.round(w) < 1:
+        w -= 0.05 * 2 * (np.round(w) - 1)
+        ways.append(rounded(w, 2))
+    reads, at = [], 0.35
+    for _ in range(4000):
+        reads.append(np.round(at))
+        at -= 0.01 * 2 * (reads[-1] - 0.25)
+    up, down = 2 * (0 - 0.25), 2 * (1 - 0.25)
+    x = np.array([0.6, -0.2, 0.1, -1.1])
+    q = ql.ternary.quantize_ternary(x)
+    counts = [rounded(value, 1) for value in x / q.scale]
+    return {
+        "15.a": written(
+            *(0.35, 0.05, 0, -2, 0.1, *ways, len(ways), 0.5, up, down, -down / up),
+            rounded(np.mean(reads[1000:]), 2),
+        ),
+        "15.b": written(
+            float(q.scale), *counts, *q.codes.tolist(), *q.dequantize().tolist(), 3,
+            rounded(np.log2(3), 2), q.bits,
+        ),
+    }  # fmt: skip
+
+
+def _adapters():
+    thin, whole = 16 * (4096 + 11_008), 4096 * 11_008
+    frozen, in_bf16 = 7e9 * 4.127 / 8e9, 7e9 * 2 / 1e9
+    numbers, means = 20e6 * 4 / 1e9, 20e6 * 8 / 1e9
+    rest = numbers + means + 4.5
+    return {
+        "15.c": written(
+            *(16, 4096, 11_008, thin, whole, rounded(100 * thin / whole, 2)),
+            *(rounded(12 * each / 1e6, 1) for each in (thin, whole)),
+        ),
+        "15.d": written(
+            *(rounded(each, 2) for each in (frozen, numbers, means, frozen + rest)),
+            *(4.5, in_bf16, rounded(in_bf16 + rest, 2)),
+        ),
+    }
+
+
 COMPUTED = {}
 for part in (_memory, _whole_numbers, _fractions, _formats, _quantizers):
     COMPUTED |= part()
 for part in (_outliers, _gptq, _comparison, _four_bits, _files, _turns, _shared_scales, _fits):
     COMPUTED |= part()
+for part in (_trained, _adapters):
+    COMPUTED |= part()
 
 
 def test_the_exam_has_a_question_to_every_notebook():
-    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in range(15)}
+    assert {id.split(".")[0] for id in EXAM} == {str(n) for n in range(16)}
     assert set(EXAM) == set(COMPUTED)
     assert GUIDE.count(f"{len(EXAM)} questions") == 1
 

@@ -28,6 +28,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from predictions import answers_of
+from whole import NO_ROOM, replace_file
 
 from quantlab.course import hardware
 
@@ -218,20 +219,6 @@ def _merge_streams(outputs):
     return merged
 
 
-def replace_file(path, content):
-    """Write `content` to `path` in one step: a reader sees the old file or the new one, whole."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as draft:
-        draft.write(content)
-    try:
-        os.chmod(draft.name, path.stat().st_mode if path.exists() else 0o644)
-        os.replace(draft.name, path)
-    except BaseException:
-        os.unlink(draft.name)
-        raise
-
-
 def run(path, check=False):
     """Execute the notebook at `path`; write it back, or compare if `check`. Returns what to report.
 
@@ -280,6 +267,11 @@ def main(arguments=None):
         except NotebookError as error:
             failed += 1
             said = f"FAILED\n    {path.name}, {error}"
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            failed += 1
+            said = f"FAILED\n    {path.name}, {error}; the file is as it was before"
         print(f"{said} ({time.monotonic() - start:.1f} s)", flush=True)
     if failed:
         print(f"{failed} of {len(paths)} notebooks failed.", file=sys.stderr)

@@ -180,7 +180,11 @@ def _holds(case, result):
 def _compare(yours, expected, about, within, why, look_at, mistakes):
     if _same(yours, expected, within):
         return None
-    known = (advice for mistake, advice in mistakes if _same(yours, mistake, within))
+    known = (
+        advice
+        for mistake, advice in mistakes
+        if _same(yours, mistake, _for_mistake(mistake, expected, within))
+    )
     look_at = f"{_shapes(yours, expected)} {look_at}".strip()
     look_at = next(known, "") or _kinds(yours, expected) or look_at
     left, right = _apart(yours, expected)
@@ -188,6 +192,18 @@ def _compare(yours, expected, about, within, why, look_at, mistakes):
     if within is not None:
         wanted = f"within {why + ', ' if why else ''}{within:.4g}"
     return Wrong(about, left, right, look_at, wanted, counts=not is_trivial(yours))
+
+
+def _for_mistake(mistake, expected, within):
+    """Return how near an answer must be to a mistake: as near as to what is right, for its size.
+
+    Half a token per second is close to 125 of them; beside 0.008 seconds it would be anything.
+    """
+    wrong, right = _numbers(mistake), _numbers(expected)
+    if within is None or wrong is None or right is None:
+        return within
+    sizes = [np.abs(array[np.isfinite(array)]).max(initial=0) for array in (wrong, right)]
+    return within * min(1, float(sizes[0] / sizes[1])) if sizes[0] and sizes[1] else within
 
 
 def _same(yours, expected, within):

@@ -46,6 +46,10 @@ _PLAN = {
         "What fits",
         "Will it fit on your card, with your text, and how fast can it write?",
     ),
+    "15_learn_the_bits_back": (
+        "Learn the bits back",
+        "Rounding broke the model: can training mend it, with the rounding left in?",
+    ),
 }
 
 

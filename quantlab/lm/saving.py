@@ -1,8 +1,6 @@
 """Save a model as what it is: codes and scales in a format that transformers loads again."""
 
 import json
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +8,7 @@ from ..affine import Quantized
 from ..methods import Transposed
 from .files import path_of
 from .online import check_ordinary
+from .writing import beside
 
 #: The block sizes that bitsandbytes reads.
 BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -25,14 +24,14 @@ def save(model, folder):
     The folder appears when all of it is written. Returns it, a `Path`.
     Raises FileExistsError for a folder that is not empty, FileNotFoundError without one to put it
     in, ValueError for what the format has no place for (`lm.rotate` with what it turns on the way,
-    activations that are rounded) and ImportError without compressed-tensors; then nothing is
-    written.
+    activations that are rounded), ImportError without compressed-tensors and OSError where the
+    disk is full; then nothing is written.
     """
     folder = _free(folder)
     check_ordinary(model, "saving")
     tensors, config = _as_stored(model)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-        whole = Path(beside) / "model"
+    with beside(folder) as place:
+        whole = place / "model"
         # transformers 5.23 can't turn what bitsandbytes stored back into a format before its own.
         read = getattr(getattr(model.network, "hf_quantizer", None), "pre_quantized", False)
         model.network.save_pretrained(whole, state_dict=tensors, save_original_format=not read)
@@ -163,20 +162,22 @@ def _compressed_tensors_config(model):
 
     need_compressed_tensors(f"saving {model.quantization}")
     _check_kinds(model, (torch.nn.Linear,), "compressed-tensors", subclasses=True)
-    settings = {(q.bits, q.group_size, q.symmetric) for q in model.stored.values()}
+    settings = {(q.bits, q.group_size, q.symmetric, q.axis) for q in model.stored.values()}
     if any(q.group_index is not None for q in model.stored.values()):
         raise ValueError(
             "act_order with groups gives each row a group of its own, for which compressed-tensors "
             "has no place: quantize with static_groups=True"
         )
     if len(settings) > 1:
-        raise ValueError(f"all layers need the same (bits, group_size, symmetric), got {settings}")
-    ((bits, group_size, symmetric),) = settings
+        raise ValueError(
+            f"all layers need the same (bits, group_size, symmetric, axis), got {settings}"
+        )
+    ((bits, group_size, symmetric, axis),) = settings
     weights = {
         "num_bits": bits,
         "type": "int",
         "symmetric": symmetric,
-        "strategy": "group" if group_size else "channel",
+        "strategy": "group" if group_size else "channel" if axis == 0 else "tensor",
         "group_size": group_size,
     }
     return {
@@ -196,7 +197,7 @@ def _whole_numbers(name, result, model):
     import torch
     from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 
-    scale = result.scale.T.astype(np.float16)
+    scale = np.atleast_1d(result.scale.T.astype(np.float16))
     # A scale may lose as much as one in BF16 would, which has 8 bits; else it is out of range.
     if (np.abs(scale - result.scale.T) > result.scale.T / 2**8).any():
         raise ValueError(

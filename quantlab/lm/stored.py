@@ -119,8 +119,6 @@ def _read(name, files):
 
 def _codes(parts, kept, count):
     """Return what one layer of `count` weights stores, from its tensors by name."""
-    from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
-
     [group, *others] = kept.settings["config_groups"].values()
     weights = group["weights"]
     packed = kept.settings["format"] == "pack-quantized" and weights["type"] == "int"
@@ -128,14 +126,28 @@ def _codes(parts, kept, count):
         bits = 8 * sum(t.nbytes for last, t in parts.items() if last != "weight_shape")
         return InFile(kept.label, bits / count)
     bits, shape, scale = weights["num_bits"], parts["weight_shape"].tolist(), parts["weight_scale"]
-    codes = unpack_from_int32(parts["weight_packed"], bits, shape).numpy().T
+    codes = _unpacked(parts["weight_packed"].numpy(), bits)[:, : shape[1]].T
     scale = scale.float().numpy().T
     zero, symmetric = np.zeros(scale.shape, np.int16), weights["symmetric"]
     if not symmetric:
-        places = [shape[0], len(scale)]
-        zero = unpack_from_int32(parts["weight_zero_point"], bits, places, packed_dim=0).numpy().T
+        zero = _unpacked(parts["weight_zero_point"].numpy().T, bits)[:, : shape[0]]
     size = weights["group_size"] if weights["strategy"] == "group" else None
-    return Quantized(codes, scale, zero.astype(np.int16), bits, symmetric, 0, size)
+    axis = 0
+    if weights["strategy"] == "tensor":
+        axis, scale, zero = None, scale.reshape(()), zero.reshape(())
+    return Quantized(codes, scale, zero.astype(np.int16), bits, symmetric, axis, size)
+
+
+def _unpacked(words, bits):
+    """Return the codes of rows of 32-bit words: `bits` after `bits`, the lowest first, no gaps.
+
+    Each is stored plus 2**(bits - 1). Behind the last code of a row zeros may follow.
+    """
+    flat = np.ascontiguousarray(words).view(np.uint8)
+    ones = np.unpackbits(flat, axis=1, bitorder="little")
+    ones = ones[:, : ones.shape[1] // bits * bits].reshape(len(words), -1, bits)
+    codes = ones @ (1 << np.arange(bits)) - 2 ** (bits - 1)
+    return codes.astype(np.int8)
 
 
 def _of_groups(settings):

@@ -119,9 +119,9 @@ def run(path, runs):
     return runs[path][1].result()
 
 
-def test_the_installs_add_four_packages_and_change_no_other(installed):
+def test_the_installs_add_five_packages_and_change_no_other(installed):
     before, after = installed
-    added = {"bitsandbytes", "quantlab", "gguf", "xllamacpp"}
+    added = {"bitsandbytes", "quantlab", "gguf", "xllamacpp", "peft"}
     assert {n: v for n, v in after.items() if n not in added} == {
         n: v for n, v in before.items() if n not in added
     }

@@ -20,6 +20,7 @@ WAYS = {
     "nf4": ("nf4", {"double_quant": True}, "nf4"),
     "fp4": ("fp4", {"block_size": 128}, "fp4"),
     "absmax": ("absmax", {"bits": 2}, "compressed-tensors, 2 bits"),
+    "ternary": ("ternary", {}, "compressed-tensors, 2 bits"),
     "groups": (
         "zero_point",
         {"bits": 3, "group_size": 64},
@@ -67,7 +68,9 @@ def test_what_is_loaded_again_reads_as_before(saved, short_text, way):
     before, _, after = saved(way)
     part = short_text[:1000]
     # The scales in the file have 11 bits: each weight moves by at most 1 in 2,048.
-    assert after.perplexity(part) == pytest.approx(before.perplexity(part), rel=2e-4)
+    # Under one scale for a matrix all move to one side, and what they do adds up.
+    off = 1e-3 if way == "ternary" else 2e-4
+    assert after.perplexity(part) == pytest.approx(before.perplexity(part), rel=off)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -94,6 +97,27 @@ def test_codes_come_back_as_they_were(saved, way):
         assert np.array_equal(again.codes, q.codes) and again.codes.dtype == q.codes.dtype, name
         assert np.array_equal(again.zero_point, q.zero_point), name
         assert np.array_equal(again.scale, q.scale.astype(np.float16)), name
+
+
+def test_one_scale_for_a_matrix_is_stored_as_one(saved):
+    model, folder, loaded = saved("ternary")
+    described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    [group] = described["quantization_config"]["config_groups"].values()
+    assert group["weights"]["strategy"] == "tensor"
+    assert {codes.scale.shape for codes in loaded.stored.values()} == {()}
+    assert loaded.bits_per_weight == model.bits_per_weight
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("length", [1, 31, 64, 77])
+def test_codes_are_read_as_compressed_tensors_reads_them(bits, length):
+    from compressed_tensors.compressors.pack_quantized import helpers
+
+    random = np.random.default_rng(bits)
+    codes = random.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (5, length), dtype=np.int8)
+    packed = helpers.pack_to_int32(torch.tensor(codes), bits)
+    assert np.array_equal(stored._unpacked(packed.numpy(), bits)[:, :length], codes)
+    assert np.array_equal(helpers.unpack_from_int32(packed, bits, codes.shape).numpy(), codes)
 
 
 def test_nf4_weights_come_back_bit_for_bit(saved):

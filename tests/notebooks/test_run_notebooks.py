@@ -103,6 +103,24 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_draft(tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit plays the full disk")
+def test_a_full_disk_is_said_and_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch, capsys):
+    import resource
+
+    path = write(tmp_path / "00_a.ipynb", "1")
+    before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(run_notebooks, "execute", lambda book, folder: book)
+    monkeypatch.setattr(run_notebooks, "text", lambda book: "x" * 9000)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, limit[1]))
+    try:
+        assert run_notebooks.main([str(path)]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert "FAILED\n    00_a.ipynb, [Errno 27] File too large" in capsys.readouterr().out
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_written_file_keeps_its_mode(tmp_path):
     path = tmp_path / "a.ipynb"
     path.write_text("old")
