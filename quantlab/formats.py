@@ -29,9 +29,9 @@ Fields.__doc__ = "A code's parts as stored; kind: zero, subnormal, normal, infin
 class MiniFloat:
     """A binary floating-point format: 1 sign bit, the exponent bits, the mantissa bits.
 
-    exponent_bits: 1 to 10, mantissa_bits: 0 to 52 (with infinities 2 to 11 and 1 to 52), bias: at
-    most 1023, and no value past float64's largest. specials: one of `SPECIALS`. Methods take a
-    number or an array of any shape.
+    exponent_bits: 1 to 10, mantissa_bits: 0 to 52 (with infinities 2 to 11 and 1 to 52; NaN alone
+    needs 1 beside 1 bit of exponent), bias: at most 1023, and no value past float64's largest.
+    specials: one of `SPECIALS`. Methods take a number or an array of any shape.
     Sources: IEEE 754-2019, section 3.4; Micikevicius et al. 2022, FP8 Formats for Deep Learning;
     OCP Microscaling Formats (MX) Specification v1.0, section 5.
     """
@@ -45,7 +45,9 @@ class MiniFloat:
     def __post_init__(self):
         ieee = one_of("specials", self.specials, SPECIALS) == "ieee"
         exponent_bits = whole("exponent_bits", self.exponent_bits, 1 + ieee, 10 + ieee)
-        mantissa_bits = whole("mantissa_bits", self.mantissa_bits, 1 if ieee else 0, 52)
+        # all ones is NaN or infinity: of 1 bit of exponent, mantissa bits have to leave a number
+        least = int(ieee or (self.specials == "nan" and self.signed and exponent_bits == 1))
+        mantissa_bits = whole("mantissa_bits", self.mantissa_bits, least, 52)
         bias = whole("bias", self.bias, 2**exponent_bits - 1024 - ieee, 1023)
         parts = text("name", self.name), exponent_bits, mantissa_bits, bias
         for field, value in zip(

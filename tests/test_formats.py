@@ -59,7 +59,8 @@ def small_formats(draw):
     specials = draw(st.sampled_from(formats.SPECIALS))
     ieee = specials == "ieee"
     exponent_bits = draw(st.integers(2 if ieee else 1, 5))
-    mantissa_bits = draw(st.integers(1 if ieee else 0, 4))
+    only_nan = specials == "nan" and exponent_bits == 1  # without a mantissa it has no number
+    mantissa_bits = draw(st.integers(int(ieee or only_nan), 4))
     bias = draw(st.integers(-40, 300))
     return MiniFloat("custom", exponent_bits, mantissa_bits, bias, specials)
 
