@@ -7,22 +7,13 @@ the element format. Arithmetic is in float32, in the order of torchao's `prototy
 2025, Four Over Six, arXiv 2512.02010; DeepSeek-V3 Technical Report, arXiv 2412.19437, section 3.3.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, replace  # noqa: I001 - one line of names
 
 import numpy as np
 
 from . import _fast
 from ._checks import (
-    as_array,
-    finite_array,
-    matrix,
-    one_of,
-    positive,
-    real_array,
-    same_inner,
-    shown,
-    text,
-    whole,
+    as_array, finite_array, matrix, one_of, positive, real_array, same_inner, shown, text, whole,
 )  # fmt: skip
 from ._fast import gptq as row_loop
 from ._fast import scaled as quick
