@@ -305,14 +305,14 @@ TITLES = ("method", "its best setting", "true bits", "error", "")
 def render(choice):
     """Return a `Choice` as HTML: the best of each method, and all points with the budget."""
     # Fixed widths: nothing moves when a longer setting wins.
-    table = html.table(rows(choice), TITLES, widths=(105, 420, 65, 75, 90))
+    table = html.table(_rows(choice), TITLES, widths=(105, 420, 65, 75, 90))
     budget = html.span(f"At most {choice.budget:.2f} bits: ", html.QUIET)
     return (
         f'<div style="color:{html.INK};font-size:16px;line-height:1.4">'
         f'<div data-said style="margin:6px 0">{budget}'
         f"{html.span(_answer(choice), bold=True)}</div>"
         '<div class="scroll" style="overflow-x:auto;white-space:nowrap">'
-        f"{table}</div>{draw(choice).svg()}</div>"
+        f"{table}</div>{_draw(choice).svg()}</div>"
     )
 
 
@@ -327,7 +327,7 @@ def _percent(point):
     return f"{100 * point.error:.3f} %"  # the same decimals in all rows: digits under digits
 
 
-def rows(choice):
+def _rows(choice):
     """Return the best point of each method as texts, under `TITLES`."""
     found = []
     for method, point in choice.by_method.items():
@@ -342,7 +342,7 @@ def rows(choice):
     return found
 
 
-def draw(choice):
+def _draw(choice):
     """Return the `Drawing` of a `Choice`: all points, the frontier of the allowed, the budget."""
     percents = [100 * p.error for p in choice.points]
     scale = Scale(0.8 * min(percents), 1.25 * max(percents), FLOOR, TOP, log=True)
@@ -366,7 +366,7 @@ def draw(choice):
     return Drawing(WIDTH, HEIGHT, tuple(marks), label)
 
 
-def snapshot(points, budget, layer):
+def _snapshot(points, budget, layer):
     """Return one setting of the explorer as a picture."""
     found = choose(points, budget)
     best = found.best
@@ -374,10 +374,10 @@ def snapshot(points, budget, layer):
         f"{layer}: {budget:.2f} bits buy an error of {_percent(best)} with {best.setting.method}"
     )
     edges = ((8, "start"), (126, "start"), (636, "end"), (728, "end"))
-    lines = [row[:4] for row in (TITLES, *rows(found))]
+    lines = [row[:4] for row in (TITLES, *_rows(found))]
     table = drawing.table(lines, edges, "the best setting of each method")
-    said = "; ".join(", ".join(filter(None, row)) for row in rows(found))
-    return drawing.flow([table, draw(found)]).picture(title, f"{title}. {said}.")
+    said = "; ".join(", ".join(filter(None, row)) for row in _rows(found))
+    return drawing.flow([table, _draw(found)]).picture(title, f"{title}. {said}.")
 
 
 def explorer(measured, budget=4.2):
@@ -402,7 +402,7 @@ def explorer(measured, budget=4.2):
         },
         answer,
         title="What does your budget of bits per weight buy?",
-        static=snapshot(measured[layers[0]], budget, layers[0]),
+        static=_snapshot(measured[layers[0]], budget, layers[0]),
         height=520,
     )
 

@@ -143,7 +143,7 @@ def planner():
         },
         lambda **settings: render(*planned(**settings)),
         title="Does it fit, and how fast is it at best?",
-        static=snapshot(*planned("Llama 3.1 8B", "bf16", "bf16", 8192, 1, "RTX 4090")),
+        static=_snapshot(*planned("Llama 3.1 8B", "bf16", "bf16", 8192, 1, "RTX 4090")),
         height=300,
     )
 
@@ -178,7 +178,7 @@ def render(model, format, plan):
     )
 
 
-def snapshot(model, format, plan):
+def _snapshot(model, format, plan):
     """Return the planner's answer as a picture, for readers without a kernel."""
     words = sentence(model, format, plan)
     drawn = bar(format, plan)

@@ -286,12 +286,12 @@ def explorer(weights):
         },
         lambda **settings: render(explore(weights, **settings)),
         title="Drag one weight of a super-block",
-        static=snapshot(explore(weights)),
+        static=_snapshot(explore(weights)),
         height=HEIGHT + 340,
     )
 
 
-def snapshot(found):
+def _snapshot(found):
     """Return an `Exploration` as a picture."""
     title = f"{found.type}: one weight of {found.outlier:g} typical sizes, and its neighbours"
     said = (f"{name} {_rounded(number)} {unit}".strip() for name, number, unit in facts(found))
