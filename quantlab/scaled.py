@@ -7,7 +7,7 @@ the element format. Arithmetic is in float32, in the order of torchao's `prototy
 2025, Four Over Six, arXiv 2512.02010; DeepSeek-V3 Technical Report, arXiv 2412.19437, section 3.3.
 """
 
-from dataclasses import dataclass, replace  # noqa: I001
+from dataclasses import dataclass, replace  # noqa: I001 - one line of names
 from functools import partial
 
 import numpy as np

@@ -467,7 +467,7 @@ LM = {  # (function, argument): (the good call, what is bad for the argument)
     ("train", "seed"): (TRAINED, NOT_A_COUNT | {"None": None}),
     ("train", "progress"): (TRAINED, NOT_A_FUNCTION),
     ("train", "checkpoint"): (TRAINED, given(NOT_A_PATH)),
-    ("train", "bits"): (ROUNDED, NOT_BITS),
+    ("train", "bits"): (ROUNDED, NOT_8_BITS),
     ("train", "group_size"): (ROUNDED, NOT_256),
     ("quantize", "method"): ({}, NOT_A_CHOICE | {"while it computes": "llm_int8"}),
     ("quantize", "calibration"): ({"method": "gptq"}, NOT_TEXTS),
@@ -509,8 +509,17 @@ LM = {  # (function, argument): (the good call, what is bad for the argument)
 OF_A_MODEL = {function for function, argument in LM if argument == "model"}
 
 
-def torch_weights(model):
-    return model.linears()[0][1].weight.detach()
+def call_of_model(model, name, argument):
+    """Return the function of a row of `LM`, its good arguments, and what is bad for one of them."""
+    from quantlab import lm
+
+    good, bad = LM[name, argument]
+    good = {key: model if key == "reference" else value for key, value in good.items()}
+    if name in OF_A_MODEL:
+        good["model"] = model
+    if name == "fake_quantize":
+        good["w"] = model.linears()[0][1].weight.detach()
+    return getattr(lm, name, None) or getattr(model, name), good, bad
 
 
 def test_every_argument_of_the_model_has_at_least_8_bad_values():
@@ -538,14 +547,6 @@ def model():
 
 @pytest.mark.parametrize(("function", "argument"), LM)
 def test_a_bad_argument_of_the_model_is_refused_by_name(model, function, argument):
-    from quantlab import lm
-
-    good, bad = LM[function, argument]
-    good = {key: model if key == "reference" else value for key, value in good.items()}
-    if function in OF_A_MODEL:
-        good["model"] = model
-    if function == "fake_quantize":
-        good["w"] = torch_weights(model)
-    call = getattr(lm, function, None) or getattr(model, function)
+    call, good, bad = call_of_model(model, function, argument)
     found = {what: verdict(call, good | {argument: value}, argument) for what, value in bad.items()}
     assert {what: wrong for what, wrong in found.items() if wrong} == {}

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import _data
 from .._checks import one_of, positive, shown, whole
+from ..methods import ACTIVATIONS
 from . import given
 from .files import path_of
 from .measure import encode
@@ -311,7 +312,11 @@ def _prepared(model, method, settings):
     if method is None and settings:
         raise ValueError(f"{', '.join(settings)} are settings of a method: name one")
     if method is not None:
-        _, settings = checked_row(method, settings)
+        row, settings = checked_row(method, settings)
+        if row.needs == ACTIVATIONS:  # what lm.quantize refuses, which comes after the last step
+            raise ValueError(f"method {row.name} rounds activations too: take absmax, 8 bits")
+        if "bits" in settings:
+            whole("bits", settings["bits"], 2, 8)
         given.groups(settings.get("group_size"), model.matrices())
     new = dataclasses.replace(model, network=copy.deepcopy(model.network))
     if method is not None:

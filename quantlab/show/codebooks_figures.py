@@ -115,6 +115,7 @@ def tradeoff(curves, title):
     curves: dict of name -> list of (block size, bits per weight, relative error), largest block
     first; up to four. The points of the first are named by their block size. title: the message.
     """
+    curves = given.curves(curves)
     fig, axes = style.figure(740, 400, title=title)
     colors = (style.INK, style.MIDDLE, style.MIDDLE, style.INK)
     looks = zip(curves.items(), colors, "os^D", ("-", "-", "-", "--"), strict=False)

@@ -8,8 +8,9 @@ picture (`snapshot`), and `explorer` wires them to controls.
 import ipywidgets as widgets
 import numpy as np
 
+from quantlab._checks import shown
 from quantlab.experiments.shared_scales import BLOCKS, ELEMENTS, explore
-from quantlab.show import html, matrix, style
+from quantlab.show import given, html, matrix, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, dragged, ticks
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
@@ -24,7 +25,7 @@ def hole(element, title):
 
     element: a `MiniFloat` that saturates. title: the message, a sentence.
     """
-    values = element.finite_values()
+    values = given.of_format("element", element).finite_values()
     values = values[values >= 0]
     numbers = np.linspace(0, values[-1] * 4 / 3, 2001)
     off = np.abs(element.round(numbers) - numbers)
@@ -46,6 +47,7 @@ def tradeoff(curves, title):
     curves: dict of name -> list of (block size, bits per weight, relative error), largest block
     first; up to four. title: the message, a sentence.
     """
+    curves = given.curves(curves)
     fig, axes = style.figure(740, 380, title=title)
     looks = zip(curves.items(), "osD^", ("-", "--", "-.", ":"), strict=False)
     said, least = [], np.floor(min(point[1] for points in curves.values() for point in points))
@@ -74,6 +76,7 @@ def whole_model(results, title):
 
     results: as `shared_scales.measure` returns them. title: the message, a sentence.
     """
+    given.results("results", results, "setting", "divergence", "error")
     fig, axes = style.figure(740, 96 + 27 * len(results), title=title)
     names, said = [], []
     for row, found in enumerate(results):
@@ -99,8 +102,12 @@ def model_table(results, reference):
 
     reference: (perplexity, facts) of the model itself, the first row.
     """
+    given.results("results", results, "setting", "bits", "perplexity", "divergence", "facts")
+    reference = given.numbers("reference", reference, 1)
+    if len(reference) != 2:
+        raise ValueError(f"reference must be (perplexity, facts), got {shown(reference)}")
     titles = ("format", "what is in it", "bits", "perplexity", "divergence", "±", "facts")
-    rows = [["as trained", "–", "16.00", f"{reference[0]:.2f}", "0", "", str(reference[1])]]
+    rows = [["as trained", "–", "16.00", f"{reference[0]:.2f}", "0", "", f"{reference[1]:.0f}"]]
     for found in results:
         numbers = [f"{found.bits:.2f}", f"{found.perplexity:.2f}", f"{found.divergence:.4f}"]
         setting = found.setting
