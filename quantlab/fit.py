@@ -114,7 +114,10 @@ def _is_70b(config):
 
 
 def more_bits(layer, layers):
-    """Return whether a layer of so many gets more bits: the ends, and each third between them."""
+    """Return whether a layer of so many gets more bits: the ends, and each third between them.
+
+    Source: llama.cpp, src/llama-quant.cpp, use_more_bits.
+    """
     eighth = layers // 8
     return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import gguf as blocks
 from .._checks import finite_array, one_of, shown
+from ..fit import more_bits
 from . import given
 from .files import path_of
 from .online import check_ordinary
@@ -269,11 +270,8 @@ def tensor_type(name, type, layers, tied):
             return usual
         return "Q8_0" if usual == "MXFP4" else "Q6_K"
     block, _, part = name.removeprefix("blk.").partition(".")
-    if type == "Q4_K_M" and part in ("attn_v.weight", "ffn_down.weight"):
-        i, eighth = int(block), layers // 8
-        if i < eighth or i >= 7 * layers // 8 or (i - eighth) % 3 == 2:
-            return "Q6_K"
-    return usual
+    mixed = type == "Q4_K_M" and part in ("attn_v.weight", "ffn_down.weight")
+    return "Q6_K" if mixed and more_bits(int(block), layers) else usual
 
 
 def _fitting(kind, width):

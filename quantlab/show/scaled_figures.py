@@ -11,7 +11,8 @@ import numpy as np
 from quantlab._checks import shown
 from quantlab.experiments.shared_scales import BLOCKS, ELEMENTS, explore
 from quantlab.show import given, html, matrix, style
-from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, dragged, ticks
+from quantlab.show.codebooks_figures import block_marks
+from quantlab.show.drawing import Box, Drawing, Line, Scale, Text, dragged
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
 
@@ -173,21 +174,9 @@ def draw(found, handle="drag me"):
 def _block_marks(found):
     words = "One block. Dot: the weight, stroke: its error, lines: the values that the block has"
     yield Text(LEFT, 11, words)
-    inside = found.levels[(found.levels >= SIZES.low) & (found.levels <= SIZES.high)]
-    places = np.unique(
-        [round(SIZES(level)) if len(inside) > 80 else SIZES(level) for level in inside]
-    )
-    for x in places:  # where levels are closer than pixels, one line for each pixel
-        yield Line(
-            ((x, BLOCK_TOP), (x, BLOCK_FLOOR)), "quiet", width=1 if len(inside) < 80 else 0.4
-        )
     row = (BLOCK_FLOOR - BLOCK_TOP - 34) / max(len(found.neighbours), 1)
-    for i, (value, back) in enumerate(zip(found.neighbours, found.back, strict=True)):
-        y = BLOCK_TOP + 32 + row * i
-        yield Line(((SIZES(value), y), (SIZES(back), y)), "error", width=3)
-        yield Mark(SIZES(value), y, size=2.5)
-    numbers = ticks(range(-4, 13, 2))
-    yield from across(SIZES, BLOCK_FLOOR, numbers, "size of the weight, in typical sizes")
+    rows = [BLOCK_TOP + 32 + row * i for i in range(len(found.neighbours))]
+    yield from block_marks(found, found.levels, SIZES, (BLOCK_TOP, BLOCK_FLOOR), rows)
 
 
 def _handle(found, name):
