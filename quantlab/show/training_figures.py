@@ -38,10 +38,11 @@ def staircase(x, rounded, title):
     for i in jumps:
         axes.plot(x[i - 1 : i + 1].mean().repeat(2), rounded[i - 1 : i + 1],
                   color=style.LIGHT, lw=1.5)  # fmt: skip
-    beside = {"textcoords": "offset points", "ha": "right"}
-    axes.annotate("rounded: flat, slope 0", (x[-1], rounded[-1]), (0, -22), **beside)
-    axes.annotate("straight through: slope 1", (x[-1], x[-1]), (-24, 4), color=style.QUIET,
-                  **beside)  # fmt: skip
+    jump = jumps[-1] if len(jumps) else len(x) - 1  # below the tread before it, and left of it
+    flat, end = rounded[jump - 1], x[jump]
+    axes.annotate("rounded: flat, slope 0", (flat, flat), (10, -20), textcoords="offset points")
+    axes.annotate("straight through: slope 1", (end, end), (-10, 12), color=style.QUIET,
+                  textcoords="offset points", ha="right")  # fmt: skip
     axes.margins(y=0.12)
     axes.set(xlabel="weight", ylabel="weight that the model reads")
     style.plain(axes.xaxis, axes.yaxis)
