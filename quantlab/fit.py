@@ -261,9 +261,8 @@ def plan(
     config = Config(config)
     machine, batch = _device(device), whole("batch", batch, 1, most=MOST_TEXTS)
     whole("context", context, 1, most=MOST_TOKENS - 1)
-    one_of("cache", cache, CACHE_BITS)
     all_tensors = tensors(config)
-    stored = cache_bytes(config, context, batch, cache, engine)
+    stored = cache_bytes(config, context, batch, one_of("cache", cache, CACHE_BITS), engine)
     further = cache_bytes(config, context + 1, 1, cache, engine)
     sizes, reads = {}, {}
     for name in _planned(config, formats):
