@@ -70,7 +70,7 @@ class Course:
             info = register(self.site, "quantlab")
             held = {"dir_info": {"editable": True}, "url": self.root.as_uri()}
             (info / "direct_url.json").write_text(json.dumps(held))
-            (self.site / "_quantlab.pth").write_text(str(self.root))
+            (self.site / "_editable_impl_quantlab.pth").write_text(str(self.root))
             self.script().write_text(f"#!{self.venv}/bin/python\nimport sys; print(sys.prefix)\n")
             self.script().chmod(0o755)
 
@@ -224,7 +224,7 @@ def test_a_moved_folder_is_told_so_without_a_network(name, course, at, capsys):
     assert moved.make() == []
     said = subprocess.run([moved.script()], capture_output=True, text=True, check=True)
     assert said.stdout == f"{moved.venv}\n"
-    assert (moved.site / "_quantlab.pth").read_text() == str(moved.root)
+    assert (moved.site / "_editable_impl_quantlab.pth").read_text() == str(moved.root)
     held = json.loads((moved.site / "quantlab-1.0.dist-info" / "direct_url.json").read_text())
     assert held["url"] == moved.root.as_uri()
     assert str(course.root) + os.sep not in (moved.venv / "bin" / "activate").read_text()
@@ -325,9 +325,9 @@ def test_a_file_system_without_locks_is_no_reason_to_stop(tmp_path, monkeypatch)
 
 
 def test_a_folder_that_can_not_be_written_is_said_in_one_sentence(tmp_path):
-    with pytest.raises(SystemExit, match="Something has to be installed, and the folder can't be"):
-        with environment.alone(str(tmp_path / "gone" / "lock")):
-            pass
+    said = "Something has to be installed, and the folder can't be written"
+    with pytest.raises(SystemExit, match=said), environment.alone(str(tmp_path / "gone" / "lock")):
+        pass
 
 
 _LOCKING = "locking" if sys.platform == "win32" else "flock"

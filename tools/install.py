@@ -78,7 +78,9 @@ def by_one(work):
         with environment.alone(VENV + ".lock"):
             work()
     except KeyboardInterrupt:
-        environment.stop("Stopped. Run the same command again to go on.")
+        environment.stop(
+            "Stopped. Run the same command again to go on; what was downloaded is kept."
+        )
 
 
 def install(what):

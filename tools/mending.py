@@ -35,7 +35,7 @@ def prepare(venv, oldest, stamps, keep=()):
     if trouble or not made:
         try:
             step(f"Making {venv.name}", [sys.executable, "-m", "venv", str(venv)])
-        except SystemExit:
+        except BaseException:
             _remove(venv, keep)  # half of one would look like a whole one
             raise
     told = _place(venv)
@@ -119,7 +119,7 @@ def _move(venv, old, stamps):
         if path.is_file() and not path.is_symlink():
             _rewrite(path, _moved_script(path.read_bytes(), os.fsencode(old), os.fsencode(venv)))
     for info in filter(_is_from_a_folder, _registered(venv)):
-        for path in (*info.parent.glob(f"_{_name(info)}*.pth"), info / "direct_url.json"):
+        for path in (*info.parent.glob(f"*{_name(info)}*.pth"), info / "direct_url.json"):
             _rewrite(path, _moved_folder(path.read_bytes(), old.parent, venv.parent))
     for path in (venv / f".{name}" for name in stamps):
         if path.exists():
@@ -177,7 +177,7 @@ def step(title, command):
     except KeyboardInterrupt:
         pipe.terminate()
         pipe.wait()  # until then nobody else may begin
-        stop("Stopped. Run the same command again to go on; what was downloaded is kept.")
+        raise
     if status:
         print("".join(lines[-15:]), file=sys.stderr)
         stop(f"'{' '.join(command[:6])}' failed; the lines above say why.")

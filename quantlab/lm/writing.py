@@ -8,7 +8,9 @@ from pathlib import Path
 
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 # What safetensors (Rust's own errors), NumPy's tofile and torch's writer say instead of a number.
-_SAID = re.compile(r"\(os error (28|27|122)\)|\d+ requested and \d+ written|StreamWriter failed")
+_SAID = re.compile(
+    r"\(os error (28|27|122)\)|\d+ requested and \d+ written|unexpected pos \d+ vs \d+"
+)
 
 
 @contextlib.contextmanager
