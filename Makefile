@@ -11,51 +11,66 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-lab: .venv/.lab  ## open the course in JupyterLab at notebook 00; PORT=9000 for another port
+lab: ready-lab  ## open the course in JupyterLab at notebook 00; PORT=9000 for another port
 	@$(BIN)/python tools/start_lab.py
 
-test: .venv/.test  ## run every test
+test: ready-test  ## run every test
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test-colab: .venv/colab/.installed  ## run the notebooks with the versions that Colab has
+test-colab: ready-colab  ## run the notebooks with the versions that Colab has
 	@$(subst .venv,.venv/colab,$(BIN))/python -m pytest tests/colab
 
-notebooks: .venv/.test  ## execute all notebooks in place
+# Deprecated there is what an old library calls in the newer ones that it needs.
+test-lowest:  ## run the tests, without a browser, with the oldest versions of pyproject.toml
+	@$(PYTHON) tools/install_versions.py lowest
+	@$(subst .venv,.venv/lowest,$(BIN))/python $(WITHOUT_BROWSER) -W ignore::DeprecationWarning
+
+test-newest:  ## run the tests, without a browser, with the newest versions
+	@$(PYTHON) tools/install_versions.py newest
+	@$(subst .venv,.venv/newest,$(BIN))/python $(WITHOUT_BROWSER)
+
+WITHOUT_BROWSER := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+WITHOUT_BROWSER += --ignore tests/browser --ignore tests/benchmarks --ignore tests/colab
+.PHONY: test-lowest test-newest
+
+notebooks: ready-test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py
 
-slides: .venv/.site  ## make a slide deck from every notebook, in build/slides
+slides: ready-site  ## make a slide deck from every notebook, in build/slides
 	@$(BIN)/python tools/slides.py
 
-site: .venv/.site  ## make the website, in build/site
+site: ready-site  ## make the website, in build/site
 	@$(BIN)/python tools/website.py
 
-pdf: .venv/.site  ## print every notebook for paper, in build/pdf
+pdf: ready-site  ## print every notebook for paper, in build/pdf
 	@$(BIN)/python tools/handout.py
 
-bench: .venv/.test  ## time the package beside the libraries that do the same
+bench: ready-test  ## time the package beside the libraries that do the same
 	@$(BIN)/python -m pytest -o addopts="-q --benchmark-quiet" tests/benchmarks/speed
 
 # Installs nothing: a machine with a GPU has a torch of its own, in a Python that PYTHON= names.
 gpu: PYTHON := $(firstword $(wildcard $(BIN)/python $(BIN)/python.exe) $(PYTHON))
 gpu:  ## with a GPU: run what needs one, write docs/gpu.md and the outputs of notebook 10
-	@$(PYTHON) tools/gpu.py
+	@$(PYTHON) tools/install.py gpu && $(PYTHON) tools/gpu.py
 
-badges: .venv/.test  ## write every link to the course; URL=https://github.com/me/quantlab sets its address
+badges: ready-test  ## write every link to the course; URL=https://github.com/me/quantlab sets its address
 	@$(BIN)/python tools/badges.py $(if $(URL),--url "$(URL)")
 
-style: .venv/.test  ## format the code and the notebooks, mend what ruff can
+style: ready-test  ## format the code and the notebooks, mend what ruff can
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
-
-.venv/colab/.installed: constraints-colab.txt tools/install_colab.py
-	@$(PYTHON) tools/install_colab.py
 
 .PHONY: test-colab gpu badges
 
 clean:  ## remove what the commands above made
-	@rm -rf .venv build/site build/slides build/pdf tools/web/node_modules .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv.lock build/site build/slides build/pdf tools/web/node_modules .pytest_cache .ruff_cache .hypothesis
 
-# A stamp file is newer than what it was made from, so nothing is installed twice.
-.venv/.lab .venv/.site .venv/.test: .venv/.%: pyproject.toml constraints.txt tools/install.py tools/web/package-lock.json
+# Asked each time: a moment where all is there, of these versions, and the folder has not moved.
+ready-lab ready-site ready-test: ready-%:
 	@$(PYTHON) tools/install.py $*
+
+ready-colab:
+	@$(PYTHON) tools/install_colab.py
+
+.PHONY: ready-lab ready-site ready-test ready-colab
 
 .PHONY: help lab test notebooks slides site pdf bench style clean

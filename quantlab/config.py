@@ -6,6 +6,7 @@ holds in a way that is not known here. What is made of the fields stands in `qua
 
 import json
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -93,8 +94,6 @@ class Config:
 
     def __init__(self, given):
         fields = read(given)
-        if not isinstance(fields, dict):
-            raise TypeError(f"a config must be a dict of fields, got {type(fields).__name__}")
         if "text_config" in fields:
             raise ValueError(
                 "text_config: this model reads more than text; pass that part alone, as a dict or "
@@ -225,24 +224,34 @@ def shipped():
 
 def read(config):
     """Return the fields of a config: of a dict, a config.json, its folder, or a shipped name."""
-    if not isinstance(config, (str, Path)):
+    if isinstance(config, dict):
         return config
+    if not isinstance(config, (str, Path)):
+        raise TypeError(f"config must be a dict of fields, a path or a name, got {shown(config)}")
     names = {_letters(name): name for name in shipped()}
     given = Path(config).expanduser()
-    path = given / "config.json" if given.is_dir() else given
-    if not path.is_file():
+    try:
+        path = given / "config.json" if given.is_dir() else given
+        there = path.is_file()
+    except OSError:  # too long for a path
+        path, there = given, False
+    if not there:
         if _letters(str(config)) in names:
             return shipped()[names[_letters(str(config))]]["config"]
         if path != given:
             raise ValueError(f"config: the folder {shown(str(config))} has no config.json in it")
+        near = get_close_matches(str(config)[:99], shipped(), 5, 0)
         raise ValueError(
-            f"config must be a config.json, its folder, a dict of its fields or one of "
-            f"{', '.join(shipped())}; there is no {shown(str(config))}"
+            f"config must be a config.json, its folder, a dict of its fields or a name of "
+            f"ql.fit.shipped(), such as {', '.join(near)}; there is no {shown(str(config))}"
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a config.json: it holds no JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise TypeError(f"the config in {path} must be a dict of fields, got {shown(fields)}")
+    return fields
 
 
 def _letters(name):

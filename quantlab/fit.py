@@ -9,10 +9,10 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
-from . import _data, memory
-from ._checks import one_of, positive, whole
+from . import _data, checkpoint, memory
+from ._checks import one_of, positive, shown, whole
 from .config import Config, shipped
 from .shapes import Kept, Tensor, kept, tensors
 
@@ -22,7 +22,8 @@ __all__ = ["CACHE_BITS", "ENGINES", "FORMATS", "Device", "Kept", "Plan", "Tensor
 #: Bits of one number that is kept of a text, scales included (llama.cpp: an FP16 scale per 32).
 CACHE_BITS = {"fp32": 32, "bf16": 16, "fp8": 8, "q8_0": 8.5, "q4_0": 4.5}
 #: How many tokens of a window an engine keeps: all that attention may look at; or what transformers
-#: 5.23 leaves in its DynamicCache, one less, as the next token comes with its own.
+#: 5.23 leaves in its DynamicCache, one less, as the next token comes with its own. llama.cpp is not
+#: among them: it keeps the window and a batch of tokens more, padded to a multiple of 256.
 ENGINES = {"least": 0, "transformers": -1}
 #: Bits per weight of llama.cpp's blocks, and the weights of a block. Source: ggml-common.h.
 BLOCKS = {"Q8_0": (8.5, 32), "Q6_K": (6.5625, 256), "Q5_K": (5.5, 256), "Q5_1": (6, 32),
@@ -43,50 +44,25 @@ def _plain(format, tensor):
     return tensor.size * memory.VALUE_BITS[format] // 8
 
 
-def _fp8(tensor):
-    """8 bits, and an FP32 scale for each 128 x 128 (DeepSeek-V3, section 3.3.2)."""
-    count, rows, inputs = tensor.matrix
-    return tensor.size + 4 * count * math.ceil(rows / 128) * math.ceil(inputs / 128)
-
-
-def _int8(tensor):
-    """8 bits, and an FP32 scale per row, as bitsandbytes keeps LLM.int8()."""
-    count, rows, _ = tensor.matrix
-    return tensor.size + 4 * count * rows
-
-
-def _nf4(tensor):
-    """4 bits, and an FP32 scale for each 64, as bitsandbytes keeps them."""
-    return math.ceil(tensor.size / 2) + 4 * math.ceil(tensor.size / 64)
-
-
-def _nf4_nested(tensor):
-    """4 bits, 8 for each 64, FP32 for each 256 of these, and one FP32 mean (QLoRA, section 3)."""
-    scales = math.ceil(tensor.size / 64)
-    return math.ceil(tensor.size / 2) + scales + 4 * math.ceil(scales / 256) + 4
-
-
-def _int4(tensor):
-    """4 bits, and an FP16 scale with a 4-bit zero-point for each 128 inputs: GPTQ and AWQ."""
-    count, rows, inputs = tensor.matrix
-    groups = count * rows * math.ceil(inputs / 128)
-    return math.ceil(tensor.size / 2 + groups * 2.5)
-
-
-def _mxfp4(tensor):
-    return math.ceil(tensor.size * memory.bits_per_weight("mxfp4") / 8)
-
-
 #: What a layer takes. Embeddings, output head, norms, biases and routers stay in 16 bits; so does
 #: all but the experts in "mxfp4", if there are any: gpt-oss was released so.
-LAYERS = {"fp8": _fp8, "int8": _int8, "int4-g128": _int4, "nf4": _nf4, "nf4-nested": _nf4_nested,
-          "mxfp4": _mxfp4}  # fmt: skip
+LAYERS = {"fp8": checkpoint.fp8, "int8": checkpoint.int8, "int4-g128": checkpoint.groups,
+          "nf4": checkpoint.nf4, "nf4-nested": partial(checkpoint.nf4, nested=True),
+          "mxfp4": checkpoint.mxfp4}  # fmt: skip
 FORMATS = ("fp32", "bf16", *LAYERS, *FILES)
+#: The row of a model whose config has a quantization_config: what its files hold as they are.
+STORED = "as stored"
 CODED = ("embedding", "head", "linear", "experts")  # what a file of llama.cpp has in blocks
 
 
 def tensor_bytes(tensor, format, config):
-    """Return the bytes of a `Tensor` in a format of `FORMATS`; config: of its model."""
+    """Return the bytes of a `Tensor` in a format of `FORMATS` or `STORED`; config: its model's."""
+    for name, value, kind in (("tensor", tensor, Tensor), ("config", config, Config)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a {kind.__name__}, got {shown(value)}")
+    one_of("format", format, [*FORMATS, STORED])
+    if format == STORED:
+        return checkpoint.tensor_bytes(tensor, config)
     if format in FILES:
         bits = BLOCKS[_file_type(tensor, format, config)][0] if tensor.part in CODED else 32
         return math.ceil(tensor.size * bits / 8)
@@ -95,7 +71,7 @@ def tensor_bytes(tensor, format, config):
     if format in ("fp32", "bf16"):
         return _plain(format, tensor)
     coded = "experts" if format == "mxfp4" and config.experts else "linear experts"
-    return LAYERS[format](tensor) if tensor.part in coded.split() else _plain("bf16", tensor)
+    return LAYERS[format](tensor.matrix) if tensor.part in coded.split() else _plain("bf16", tensor)
 
 
 def _file_type(tensor, format, config):
@@ -138,7 +114,10 @@ def _is_70b(config):
 
 
 def more_bits(layer, layers):
-    """Return whether a layer of so many gets more bits: the ends, and each third between them."""
+    """Return whether a layer of so many gets more bits: the ends, and each third between them.
+
+    Source: llama.cpp, src/llama-quant.cpp, use_more_bits.
+    """
     eighth = layers // 8
     return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
 
@@ -191,7 +170,7 @@ def cache_bytes(config, context, batch=1, format="bf16", engine="least"):
     (131072, 70272)
     """
     whole("context", context, 1, most=MOST_TOKENS)
-    bits = CACHE_BITS[one_of("cache", format, CACHE_BITS)]
+    bits = CACHE_BITS[one_of("format", format, CACHE_BITS)]
     shift = ENGINES[one_of("engine", engine, ENGINES)]
     total = 0
     for layer in kept(config):
@@ -262,15 +241,16 @@ class Plan:
 
 
 def plan(
-    config, device=24e9, context=32_768, batch=1, *, cache="bf16", engine="least", formats=FORMATS
+    config, device=24e9, context=32_768, batch=1, *, cache="bf16", engine="least", formats=None
 ):
     """Return the `Plan` of a model on a device: does it fit, and how fast is it at best?
 
     config: a config.json, its folder, a dict of its fields, or the name of one of `shipped()`.
     device: bytes, or a name of `devices()`, which has a bandwidth too. context: tokens of a text.
     batch: texts at once. cache: the format of what is kept of them, of `CACHE_BITS`. engine: of
-    `ENGINES`. formats: of weights, which are planned. A device of 24e9 bytes is meant to be free:
-    a desktop and the GPU's own programs take some hundred megabytes of a card.
+    `ENGINES`. formats: of weights, which are planned; None: all of `FORMATS`, and before them
+    `STORED` where the config has a quantization_config. A device of 24e9 bytes is meant to be
+    free: a desktop and the GPU's own programs take some hundred megabytes of a card.
     Raises ValueError and TypeError that name the field or argument which is wrong or not known.
     Sources: `config.FAMILIES` for tensors; Pope et al. 2022, Efficiently Scaling Transformer
     Inference, section 2, for the bound of bytes that are read.
@@ -282,11 +262,10 @@ def plan(
     machine, batch = _device(device), whole("batch", batch, 1, most=MOST_TEXTS)
     whole("context", context, 1, most=MOST_TOKENS - 1)
     all_tensors = tensors(config)
-    stored = cache_bytes(config, context, batch, cache, engine)
+    stored = cache_bytes(config, context, batch, one_of("cache", cache, CACHE_BITS), engine)
     further = cache_bytes(config, context + 1, 1, cache, engine)
     sizes, reads = {}, {}
-    for name in formats:
-        one_of("formats", name, FORMATS)
+    for name in _planned(config, formats):
         if name != "Q4_K_M" or config.fields["model_type"] in MIXED:
             each = [(t, tensor_bytes(t, name, config)) for t in all_tensors]
             sizes[name] = sum(size for _, size in each)
@@ -306,6 +285,16 @@ def plan(
         read_bytes=reads,
         notes=tuple(_notes(config, context)),
     )
+
+
+def _planned(config, formats):
+    """Return the names of the formats to plan for; None: all that the config allows."""
+    known = (STORED, *FORMATS) if checkpoint.stored(config) else FORMATS
+    if formats is None:
+        return known
+    if not isinstance(formats, (list, tuple)):
+        raise TypeError(f"formats must be a list of {', '.join(known)}, got {shown(formats)}")
+    return [one_of("formats", name, known) for name in formats]
 
 
 def _share(tensor, config, batch):
@@ -340,6 +329,13 @@ def _activation_bytes(config, all_tensors, context, batch):
 
 def _notes(config, context):
     """Yield what the numbers leave out, a sentence each."""
+    settings = checkpoint.stored(config)
+    if settings:
+        yield (
+            f"quantization_config: the files hold codes of {checkpoint.method_of(settings)}; "
+            f"{STORED!r} is what these take, every other format what the model would take if it "
+            "were rounded anew."
+        )
     longest = config.number("max_position_embeddings", context)
     if context > longest:
         yield f"max_position_embeddings is {longest:,}: the model never saw {context:,} tokens."

@@ -7,6 +7,7 @@ exponent is 0, it is (-1)^sign * 2^(1 - bias) * (mantissa / 2^mantissa_bits): a 
 from collections import namedtuple
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 
 import numpy as np
 
@@ -28,9 +29,9 @@ Fields.__doc__ = "A code's parts as stored; kind: zero, subnormal, normal, infin
 class MiniFloat:
     """A binary floating-point format: 1 sign bit, the exponent bits, the mantissa bits.
 
-    exponent_bits: 1 to 10, mantissa_bits: 0 to 52 (with infinities 2 to 11 and 1 to 52), bias: at
-    most 1023, and no value past float64's largest. specials: one of `SPECIALS`. Methods take a
-    number or an array of any shape.
+    exponent_bits: 1 to 10, mantissa_bits: 0 to 52 (with infinities 2 to 11 and 1 to 52; NaN alone
+    needs 1 beside 1 bit of exponent), bias: at most 1023, and no value past float64's largest.
+    specials: one of `SPECIALS`. Methods take a number or an array of any shape.
     Sources: IEEE 754-2019, section 3.4; Micikevicius et al. 2022, FP8 Formats for Deep Learning;
     OCP Microscaling Formats (MX) Specification v1.0, section 5.
     """
@@ -44,7 +45,9 @@ class MiniFloat:
     def __post_init__(self):
         ieee = one_of("specials", self.specials, SPECIALS) == "ieee"
         exponent_bits = whole("exponent_bits", self.exponent_bits, 1 + ieee, 10 + ieee)
-        mantissa_bits = whole("mantissa_bits", self.mantissa_bits, 1 if ieee else 0, 52)
+        # all ones is NaN or infinity: of 1 bit of exponent, mantissa bits have to leave a number
+        least = int(ieee or (self.specials == "nan" and self.signed and exponent_bits == 1))
+        mantissa_bits = whole("mantissa_bits", self.mantissa_bits, least, 52)
         bias = whole("bias", self.bias, 2**exponent_bits - 1024 - ieee, 1023)
         parts = text("name", self.name), exponent_bits, mantissa_bits, bias
         for field, value in zip(
@@ -112,8 +115,7 @@ class MiniFloat:
         >>> hex(FP16.encode(20.23)), FP8_E4M3.encode([448.0, 464.0, 464.1]).tolist()
         ('0x4d0f', [126, 126, 127])
         """
-        x = as_array("x", x)
-        x = _to_odd(x) if x.dtype.kind in "iu" and x.dtype.itemsize > 4 else real_array("x", x)
+        x = _as_floats(self, x)
         # the quick form adds 2^52 times the smallest subnormal, and takes a sign
         if _fast.pays(x) and self.signed and self.smallest_subnormal < 2.0**971:
             return quick.encode(self, x)
@@ -231,17 +233,48 @@ class MiniFloat:
         return np.copysign(values, np.where(sign == 1, -1.0, 1.0))
 
 
-def _to_odd(x):
-    """Return whole numbers of 64 bits as float64 that a format rounds as it would round them.
+def _as_floats(form, x):
+    """Return x as floats that a format rounds as it would round x: float64 holds 53 bits."""
+    array, wide = as_array("x", x), 2**53
+    kind = array.dtype.kind
+    if kind in "iu":
+        far = max(int(array.max(initial=0)), -int(array.min(initial=0))) > wide
+    else:  # NumPy makes floats of whole numbers beside others, and objects of those past 64 bits
+        far = kind == "O" or (isinstance(x, (list, tuple)) and kind == "f")
+        far = far and (kind == "O" or (np.abs(array) > wide).any())
+    if not far:
+        return real_array("x", array)
+    exact = np.array(x, object)
+    if not all(_is_held(one) for one in exact.flat):
+        return real_array("x", array)  # which refuses it
+    with np.errstate(over="ignore"):
+        return np.array([_near(form, one) for one in exact.flat], float).reshape(exact.shape)
 
-    float64 holds 53 bits. What is cut off below them leaves a 1 in the last place, so that a number
-    just above a tie stays above it: rounded to nearest twice, it would become the tie.
+
+def _is_held(one):
+    """Whether it is a number within float64's range."""
+    whole_one = isinstance(one, Integral) and int(one).bit_length() <= 1024
+    return whole_one or isinstance(one, (float, np.floating))
+
+
+def _near(form, number):
+    """Return a number as the float that a format rounds as it would round the number.
+
+    What a whole number has below its first 53 bits leaves a 1 in the last of these, so that what is
+    just above a tie stays above it: rounded to nearest twice, it would become the tie. A format of
+    51 or 52 mantissa bits leaves no room for that 1: the number is rounded to the format's steps.
     """
-    magnitude = np.abs(x).astype(np.uint64)
-    cut = np.maximum(np.frexp(magnitude.astype(np.float64))[1] - 53, 0)
-    kept = magnitude >> cut.astype(np.uint64)
-    kept |= (kept << cut.astype(np.uint64)) != magnitude
-    return np.copysign(np.ldexp(kept.astype(np.float64), cut), np.where(x < 0, -1.0, 1.0))
+    if not isinstance(number, Integral) or abs(int(number)) <= 2**53:
+        return float(number)
+    size = abs(int(number))
+    if form.mantissa_bits <= 50:
+        cut = size.bit_length() - 53
+        kept = (size >> cut) | (size & ((1 << cut) - 1) > 0)
+    else:
+        cut = max(size.bit_length() - 1, 1 - form.bias) - form.mantissa_bits
+        kept, rest = divmod(size, 1 << cut)
+        kept += 2 * rest + kept % 2 > 1 << cut
+    return np.copysign(np.ldexp(float(kept), cut), -1 if number < 0 else 1)
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,6 @@ def encode(x, type, importance=None):
     return np.concatenate(blocks).reshape(*x.shape[:-1], -1)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # foreign bytes may hold an infinite scale
 def decode(blocks, type, shape=None):
     """Return the values of blocks, float32: the way back from `encode`, as llama.cpp computes it.
 
@@ -106,7 +105,15 @@ def decode(blocks, type, shape=None):
     shape = tuple(whole("shape", length, 0) for length in np.atleast_1d(as_array("shape", shape)))
     if math.prod(shape) != len(raw) * kind.values:
         raise ValueError(f"shape must hold {len(raw) * kind.values} values, got {shape}")
-    return DECODERS[type](raw).reshape(shape)
+    values = np.empty((len(raw), kind.values), np.float32)
+    pieces = slices(len(raw), max(1, PIECE // kind.values))
+    each(partial(_decode, DECODERS[type], raw, values), pieces)
+    return values.reshape(shape)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # foreign bytes may hold an infinite scale
+def _decode(decoder, raw, values, part):
+    values[part] = decoder(raw[part]).reshape(-1, values.shape[1])
 
 
 @np.errstate(all="ignore")  # 1/0 and the like are met where they arise, or refused by _half

@@ -7,21 +7,14 @@ the element format. Arithmetic is in float32, in the order of torchao's `prototy
 2025, Four Over Six, arXiv 2512.02010; DeepSeek-V3 Technical Report, arXiv 2412.19437, section 3.3.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, replace  # noqa: I001 - one line of names
+from functools import partial
 
 import numpy as np
 
 from . import _fast
 from ._checks import (
-    as_array,
-    finite_array,
-    matrix,
-    one_of,
-    positive,
-    real_array,
-    same_inner,
-    shown,
-    whole,
+    as_array, finite_array, matrix, one_of, positive, real_array, same_inner, shown, text, whole,
 )  # fmt: skip
 from ._fast import gptq as row_loop
 from ._fast import scaled as quick
@@ -60,15 +53,19 @@ class ScaledFormat:
             if not isinstance(getattr(self, name), MiniFloat):
                 got = shown(getattr(self, name))
                 raise TypeError(f"{name} must be a MiniFloat, such as formats.FP4_E2M1, got {got}")
+        text("name", self.name)
         powers = RULES.index(one_of("rule", self.rule, RULES)) < 4
         if powers != (self.scale is E8M0):
             has = "floor, ceil, even or rceil" if self.scale is E8M0 else "amax or four_over_six"
             raise ValueError(f"scales in {self.scale.name} take the rule {has}, got {self.rule!r}")
         if self.rule == "four_over_six" and (self.element, self.scale) != (FP4_E2M1, FP8_E4M3):
             raise ValueError(f"four_over_six is for FP4 with E4M3 scales, got {self.element.name}")
-        for size in self.block if isinstance(self.block, tuple) else [self.block]:
-            if size is not None:
-                whole("block", size, 1, 2**31)
+        sizes = self.block if isinstance(self.block, tuple) else (self.block,)
+        if len(sizes) > 2:
+            raise ValueError(f"block must be a length or (rows, columns), got {shown(self.block)}")
+        if self.block is not None:  # what was checked is kept: 32.0 would be no length of an array
+            sizes = tuple(whole("block", size, 1, 2**31) for size in sizes)
+            object.__setattr__(self, "block", sizes if len(sizes) > 1 else sizes[0])
 
     def tile(self, shape):
         """Return the (rows, columns) of a block in a matrix of `shape`."""
@@ -108,7 +105,7 @@ class Scaled:
     @property
     def scales(self):
         """The scales of the blocks as float32, without the tensor's."""
-        return self.format.scale.decode(self.scale_codes).astype(np.float32)
+        return _scale_values(self.format.scale, self.scale_codes)
 
     @property
     def bits_per_value(self):
@@ -119,13 +116,13 @@ class Scaled:
     @np.errstate(over="ignore", invalid="ignore")  # 6 * 2**126 is infinite; a scale can be NaN
     def dequantize(self):
         """Return the values that the codes stand for, float32."""
-        codes, scales = _rows(self.codes, self.axis), _rows(self.scales, self.axis)
-        tile, scales = self.format.tile(codes.shape), scales * self.tensor_scale
-        values = _table(self.format.element)
+        codes, scales = _rows(self.codes, self.axis), _rows(self.scale_codes, self.axis)
+        tile, values = self.format.tile(codes.shape), _table(self.format.element)
+        decoded = partial(_scale_values, self.format.scale, tensor_scale=self.tensor_scale)
         if _fast.pays(codes) and tile[0] == 1:
-            values = quick.decode(codes, tile[1], scales, values)
+            values = quick.decode(codes, tile[1], scales, decoded, values)
         else:
-            values = values[codes] * _spread(scales, tile, codes.shape)
+            values = values[codes] * _spread(decoded(scales), tile, codes.shape)
         return _unrows(values, self.codes.shape, self.axis)
 
     def packed(self):
@@ -162,7 +159,7 @@ def from_bytes(packed, scale_codes, format, tensor_scale=1):
             f"{form.name} has a scale for {tile[1]} values; packed holds {codes.shape[-2]} a row, "
             f"scale_codes {scale_codes.shape[-1]}"
         )
-    tensor_scale = np.float32(positive("tensor_scale", tensor_scale))
+    tensor_scale = _narrow_scale(tensor_scale, np.finfo(np.float32).tiny)
     return Scaled(codes[..., 0], scale_codes, tensor_scale, form)
 
 
@@ -348,10 +345,17 @@ def _tensor_scale(amax, form, given):
             raise ValueError(f"{form.name} has no tensor_scale: its scales are {form.scale.name}")
         return np.float32(1)
     if given is not None:
-        return np.float32(positive("tensor_scale", given))
+        return _narrow_scale(given, LEAST_TENSOR_SCALE)
     top = 256 if form.rule == "four_over_six" else form.scale.max
     scale = amax.max() / np.float32(top * form.element.max)
     return np.maximum(scale, LEAST_TENSOR_SCALE) if scale else np.float32(1)
+
+
+def _narrow_scale(given, least):
+    """Return a scale of a tensor that was given, as float32."""
+    if not least <= positive("tensor_scale", given) <= FP32.max:
+        raise ValueError(f"tensor_scale must be {least:.3g} to 3.4e38 (FP32), got {given}")
+    return np.float32(given)
 
 
 def _scale_codes(amax, form, top, tensor_scale):
@@ -399,6 +403,11 @@ def _errors(rows, form, scale_codes, tensor_scale):
     codes = _elements(rows, form, scale_codes, tensor_scale)
     error = Scaled(codes, scale_codes, tensor_scale, form).dequantize() - rows
     return np.square(error).reshape(len(rows), -1, form.block).sum(axis=2)
+
+
+def _scale_values(scale, codes, tensor_scale=1):
+    """Return the values of scales' codes times the tensor's scale, float32."""
+    return scale.decode(codes).astype(np.float32) * tensor_scale
 
 
 def _spread(scales, tile, shape):

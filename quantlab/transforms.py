@@ -204,7 +204,7 @@ def block_size(n):
     >>> [block_size(n) for n in (256, 768, 11008, 100, 7)]
     [256, 768, 256, 20, 1]
     """
-    n = whole("n", n, 1)
+    n = whole("n", n, 1, most=2**62)
     doublings = [2**k for k in range(n.bit_length())]
     sizes = [base * doubling for base in (1, *WILLIAMSON) for doubling in doublings]
     return max(size for size in sizes if n % size == 0)
@@ -213,7 +213,7 @@ def block_size(n):
 def _sizes(n, block):
     """Return the size of a block of n, and the size of the matrix that is doubled to get there."""
     largest = block_size(n)
-    block = largest if block is None else whole("block", block, 1)
+    block = largest if block is None else whole("block", block, 1, most=n)
     odd = block // (block & -block)
     base = 1 if odd == 1 else 4 * odd
     if n % block or block % base or base not in (1, *WILLIAMSON):

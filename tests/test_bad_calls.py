@@ -18,12 +18,32 @@ import numpy as np
 import pytest
 
 import quantlab as ql
-from quantlab import binary, errors, formats, gguf, memory, methods, ternary, training_memory
+from quantlab import (
+    binary,
+    config,
+    errors,
+    fit,
+    formats,
+    gguf,
+    memory,
+    methods,
+    scaled,
+    shapes,
+    ternary,
+    training_memory,
+    transforms,
+)  # fmt: skip
 
 PACKAGE = Path(ql.__file__).parent
 W = np.arange(12.0).reshape(4, 3) - 5
 EYE = np.eye(4)
 NAN, INF, HUGE = float("nan"), float("inf"), 10**400
+
+
+def given(bad):
+    """Leave None out, where it is a value like another."""
+    return {what: value for what, value in bad.items() if value is not None}
+
 
 STRANGE = {  # what is no number, no string, no array, and nothing else either
     "an object": object(),
@@ -80,15 +100,26 @@ NOT_AN_AXIS = {k: v for k, v in NOT_A_COUNT.items() if not k.startswith("-1")} |
 NOT_POSITIVE = NOT_A_NUMBER | TOO_LARGE | {"None": None}
 NOT_QUANTIZED = STRANGE | {"an array": W, "None": None, "4": 4, "text": "x", "codes": W.astype(int)}
 
-CALLED = {
+NOT_A_CONFIG = given(STRANGE) | {
+    "None": None, "4": 4, "nobody's": "Llama 99", "empty": "", "a list": [1], "a folder": "/",
+    "a null": "a\0b", "long": "x" * 5000, "no model": {}, "another kind": {"model_type": "t5"},
+    "numbers": {1: 2}, "bytes for a name": {"model_type": b"llama"},
+}  # fmt: skip
+NOT_SCALED = STRANGE | {"an array": W, "None": None, "4": 4, "absmax": ql.quantize_absmax(W)}
+
+CALLED = {  # by another name, as clear
     "w": {"x"},
     "name": {"method", "model", "folder"},
     "number": {"whole bits"},
-}  # by another name, as clear
+    "config": {"model_type", "vocab_size", "num_hidden_layers"},
+    "given": {"config", "model_type"},
+}
 
 Row = namedtuple("Row", "function good bad")
 FP16, FP32 = formats.FP16, formats.FP32
 BLOCKS = gguf.encode(np.ones(32), "Q4_0")
+LLAMA, MX = "Llama 3.1 8B", scaled.quantize(np.ones((2, 32)), "MXFP4")
+NO_FIELDS = {what: one for what, one in NOT_A_CONFIG.items() if not isinstance(one, dict)}
 
 
 def gptq(function):
@@ -109,14 +140,27 @@ def grid(function):
     return Row(function, dict(x=W, bits=8, axis=0, group_size=None), bad)
 
 
-def given(bad):
-    """Leave None out, where it is a value like another."""
-    return {what: value for what, value in bad.items() if value is not None}
-
-
 def steps(*args, **keywords):
     """`gptq_steps` as a function: a generator checks when its first step is asked for."""
     return next(ql.gptq_steps(*args, **keywords))
+
+
+def first_try(*args, **keywords):
+    """`awq_search` as a function, for the same reason."""
+    return next(transforms.awq_search(*args, **keywords))
+
+
+def scales(function):
+    """A row of AWQ."""
+    bad = dict(x=NOT_A_MATRIX, w=NOT_A_MATRIX, bits=NOT_BITS, group_size=NOT_A_GROUP)
+    return Row(function, dict(x=W.T, w=W, bits=4, group_size=None), bad)
+
+
+def turned(function, **good):
+    """A row of what takes a Hadamard matrix."""
+    bad = {name: {"x": NOT_FINITE, "n": NOT_A_SIZE}.get(name, NOT_A_MATRIX) for name in good}
+    bad |= dict(seed=given(NOT_A_COUNT), block=given(NOT_A_COUNT) | TOO_LARGE | {"0": 0, "3": 3})
+    return Row(function, dict(**good, seed=0, block=None), bad)
 
 
 def of_codes(f):
@@ -191,6 +235,56 @@ TABLE = [
     *(Row(function, dict(approx=W, exact=W),
           dict.fromkeys(("approx", "exact"), NOT_FINITE | {"another shape": W.T}))
       for function in (errors.relative, errors.maximum, errors.snr_db)),
+    Row(config.Config, dict(given=LLAMA), dict(given=NOT_A_CONFIG)),
+    Row(config.read, dict(config=LLAMA), dict(config=NO_FIELDS)),
+    *(Row(function, dict(config=LLAMA),
+          dict(config=NOT_A_CONFIG | {"half a model": {"model_type": "llama"}}))
+      for function in (shapes.tensors, shapes.kept)),
+    Row(fit.plan,
+        dict(config=LLAMA, device=24e9, context=1024, batch=1, cache="bf16", engine="least",
+             formats=("bf16",)),
+        dict(config=NOT_A_CONFIG, device=NOT_POSITIVE | {"0": 0, "a toaster": "a toaster"},
+             context=NOT_A_BLOCK, batch=NOT_A_BLOCK, cache=NOT_A_CHOICE, engine=NOT_A_CHOICE,
+             formats=NOT_A_CHOICE | {"a list": [4], "one unknown": ("bf16", "zzz")})),
+    Row(fit.cache_bytes,
+        dict(config=LLAMA, context=1024, batch=1, format="bf16", engine="least"),
+        dict(config=NOT_A_CONFIG, context=NOT_A_BLOCK, batch=NOT_A_BLOCK, format=NOT_A_CHOICE,
+             engine=NOT_A_CHOICE)),
+    Row(fit.tensor_bytes,
+        dict(tensor=shapes.tensors(LLAMA)[1], format="bf16", config=config.Config(LLAMA)),
+        dict(tensor=STRANGE | {"None": None, "4": 4, "a name": "model.norm.weight"},
+             format=NOT_A_CHOICE, config=NOT_A_CONFIG)),
+    Row(scaled.ScaledFormat,
+        dict(name="x", element=formats.FP4_E2M1, block=32, scale=formats.E8M0, rule="floor"),
+        dict(name=NOT_A_TEXT, element=given(NOT_A_CHOICE), scale=NOT_A_CHOICE, rule=NOT_A_CHOICE,
+             block=given(NOT_A_BLOCK) | {"(0, 1)": (0, 1), "three": (1, 2, 3), "x": ("x", 1)})),
+    Row(scaled.quantize, dict(x=np.ones((2, 32)), format="NVFP4", axis=-1, rule=None,
+                              tensor_scale=None),
+        dict(x=NOT_FINITE, format=NOT_A_CHOICE, axis=NOT_AN_AXIS | {"axis 0 of 2": 0},
+             rule=given(NOT_A_CHOICE),
+             tensor_scale=given(NOT_POSITIVE) | {"0": 0, "1e-60": 1e-60})),
+    Row(scaled.quantize_gptq,
+        dict(w=np.ones((32, 2)), hessian=np.eye(32), format="MXFP4", rule=None, damping=0.01),
+        dict(w=NOT_A_MATRIX, hessian=NOT_A_MATRIX, format=NOT_A_CHOICE | {"tiles": "FP8_BLOCK128"},
+             rule=given(NOT_A_CHOICE), damping=NOT_POSITIVE)),
+    Row(scaled.scaled_matmul, dict(a=MX, b=scaled.quantize(np.ones((32, 2)), "MXFP4", 0)),
+        dict(a=NOT_SCALED, b=NOT_SCALED | {"along rows": MX})),
+    Row(scaled.from_bytes,
+        dict(packed=np.zeros(16, np.uint8), scale_codes=[127], format="MXFP4"),
+        dict(packed=NOT_CODES, scale_codes=NOT_CODES, format=NOT_A_CHOICE)),
+    Row(scaled.from_bytes,
+        dict(packed=np.zeros(8, np.uint8), scale_codes=[127], format="NVFP4", tensor_scale=1),
+        dict(tensor_scale=NOT_POSITIVE | {"0": 0, "1e-60": 1e-60, "1e60": 1e60})),
+    Row(transforms.rescale, dict(x=W.T, w=W, scales=np.ones(4)),
+        dict(x=NOT_A_MATRIX, w=NOT_A_MATRIX,
+             scales=NOT_FINITE | {"0": np.zeros(4), "three": [1, 1, 1]})),
+    Row(transforms.smooth_scales, dict(x=W.T, w=W, alpha=0.5),
+        dict(x=NOT_A_MATRIX, w=NOT_A_MATRIX, alpha=NOT_POSITIVE | {"1.5": 1.5})),
+    scales(transforms.awq_scales), scales(first_try),
+    turned(transforms.hadamard, n=4), turned(transforms.hadamard_product, x=W.T),
+    turned(transforms.turn, x=W.T, w=W),
+    Row(transforms.orthogonal, dict(n=4, seed=0), dict(n=NOT_A_BLOCK, seed=NOT_A_COUNT)),
+    Row(transforms.block_size, dict(n=4), dict(n=NOT_A_SIZE)),
     Row(methods.method, dict(name="gptq"), dict(name=NOT_A_CHOICE)),
     *(Row(methods.METHODS[name], dict(w=W, hessian=EYE, **settings),
           dict(w=NOT_A_MATRIX if name == "gptq" else NOT_FINITE,
@@ -212,15 +306,9 @@ TABLE = [
 #: They get what is checked already.
 BETWEEN_MODULES = {
     "absmax_grid", "zero_point_grid", "ternary_grid", "working_copy", "checked_hessian",
-    "inverse_factor",
+    "inverse_factor", "more_bits",
+    *("fp8", "int8", "nf4", "groups", "mxfp4", "stored", "method_of"),  # of checkpoint, for fit
 }  # fmt: skip
-ELSEWHERE = {
-    "config",
-    "fit",
-    "scaled",
-    "shapes",
-    "transforms",
-}  # modules with bad calls in tests of their own
 CASES = [
     pytest.param(row, argument, id=f"{i:02d}-{getattr(row.function, '__name__', 'x')}-{argument}")
     for i, row in enumerate(TABLE)
@@ -286,16 +374,33 @@ def test_a_bad_argument_is_refused_by_name(row, argument):
 
 
 def test_every_public_function_of_the_core_is_in_the_table():
-    rows = {getattr(row.function, "__name__", "") for row in TABLE} | {"gptq_steps"}
+    rows = {getattr(row.function, "__name__", "") for row in TABLE} | {"gptq_steps", "awq_search"}
     for file in PACKAGE.glob("[a-z]*.py"):
-        if file.stem not in ELSEWHERE:
-            module = importlib.import_module(f"quantlab.{file.stem}")
-            public = {
-                name
-                for name, thing in vars(module).items()
-                if inspect.isfunction(thing) and thing.__module__ == module.__name__
-            }
-            assert {name for name in public if name[0] != "_"} - BETWEEN_MODULES <= rows
+        module = importlib.import_module(f"quantlab.{file.stem}")
+        public = {
+            name
+            for name, thing in vars(module).items()
+            if inspect.isfunction(thing)
+            and thing.__module__ == module.__name__
+            and inspect.signature(thing).parameters
+        }
+        assert {name for name in public if name[0] != "_"} - BETWEEN_MODULES <= rows
+
+
+def test_every_argument_of_the_core_has_at_least_8_bad_values():
+    asked, fewest = {}, {}
+    for row in TABLE:
+        for argument, bad in row.bad.items():
+            key = (getattr(row.function, "__qualname__", "x"), argument)
+            fewest[key] = max(len(bad), fewest.get(key, 0))
+        asked.setdefault(row.function, set()).update(row.bad)
+    assert {key: count for key, count in fewest.items() if count < 8} == {}
+    left = {}
+    for function, arguments in asked.items():
+        if inspect.isfunction(function) and function.__module__.startswith("quantlab"):
+            every = set(inspect.signature(function).parameters)
+            left[function.__name__] = every - arguments
+    assert {name: rest for name, rest in left.items() if rest} == {}
 
 
 def test_there_are_at_least_1000_bad_calls():
@@ -308,12 +413,74 @@ NOT_A_PATH = STRANGE | {"None": None, "4": 4, "empty": "", "a null": "a\0b", "lo
                         "a list": ["a"], "nobody's": "~nobody-at-all/x"}  # fmt: skip
 NOT_A_MODEL = STRANGE | {"a name": "tiny-lm", "None": None, "4": 4}
 NOT_TOKENS = NOT_A_COUNT | TOO_LARGE | {"0": 0}
+NOT_TEXTS = STRANGE | {
+    "4": 4, "nan": NAN, "True": True, "empty": "", "an empty list": [], "numbers": ["a text", 4],
+    "a None": [None],
+}  # fmt: skip
+NOT_A_CACHE = STRANGE | {"4": 4, "a name": "Q8_0", "empty": "", "0": 0, "a list": [8]}
+NOT_A_FUNCTION = {k: v for k, v in STRANGE.items() if k != "a function"} | {
+    "0": 0, "True": True, "a name": "print", "a list": [print],
+}  # fmt: skip
+NOT_A_TENSOR = STRANGE | {"None": None, "4": 4, "an array": W, "a list": [[1.0]], "text": "w"}
+NOT_256 = NOT_A_COUNT | TOO_LARGE | {"0": 0, "3 of 256": 3, "512": 512}
+NOT_8_BITS = NOT_BITS | {"9": 9}
+NOT_METHODS = given(NOT_A_CHOICE) | {"calibrated": "gptq"}
+TRAINED = {"texts": "Once upon a time there was a cat.", "steps": 1, "progress": lambda *_: None}
+ROUNDED = TRAINED | {"method": "zero_point"}
 LM = {  # (function, argument): (the good call, what is bad for the argument)
     ("load", "name"): ({}, NOT_A_PATH | {"unknown": "tiny_lm"}),
     ("load", "quantization"): ({}, given(NOT_A_CHOICE)),
     ("load", "device"): ({}, given(NOT_A_CHOICE) | {"a core": "cpu:7", "tpu": "tpu"}),
     ("load", "double_quant"): ({"quantization": "nf4"}, NOT_A_FLAG),
     ("load", "as_stored"): ({}, NOT_A_FLAG),
+    ("smooth", "texts"): ({}, NOT_TEXTS),
+    ("smooth", "alpha"): ({"texts": "a"}, NOT_POSITIVE | {"1.5": 1.5}),
+    ("awq", "texts"): ({}, NOT_TEXTS),
+    ("awq", "bits"): ({"texts": "a"}, NOT_BITS),
+    ("awq", "group_size"): ({"texts": "a"}, NOT_256),
+    ("rotate", "seed"): ({}, NOT_A_COUNT | {"None": None}),
+    ("rotate", "online"): ({}, NOT_A_FLAG),
+    ("quantize_cache", "keys"): ({}, NOT_A_CACHE),
+    ("quantize_cache", "values"): ({}, NOT_A_CACHE),
+    ("CacheFormat", "bits"): ({}, NOT_BITS | {"12": 12}),
+    ("CacheFormat", "along"): ({"bits": 4}, NOT_A_CHOICE),
+    ("CacheFormat", "group"): ({"bits": 4}, NOT_A_SIZE),
+    ("CacheFormat", "recent"): ({"bits": 4}, NOT_A_COUNT | {"None": None}),
+    ("CacheFormat", "turned"): ({"bits": 4}, NOT_A_FLAG),
+    ("CacheFormat", "block"): ({}, {k: v for k, v in NOT_A_CHOICE.items() if k != "empty"}),
+    ("add_lora", "rank"): ({}, NOT_TOKENS | {"None": None}),
+    ("add_lora", "alpha"): ({}, NOT_POSITIVE | {"0": 0}),
+    ("add_lora", "seed"): ({}, NOT_A_COUNT | TOO_LARGE | {"None": None}),
+    ("merge_lora", "requantize"): ({}, NOT_A_FLAG),
+    ("fake_quantize", "w"): ({}, NOT_A_TENSOR),
+    ("fake_quantize", "method"): ({}, NOT_METHODS | {"None": None}),
+    ("fake_quantize", "bits"): ({}, NOT_BITS),
+    ("fake_quantize", "group_size"): ({}, NOT_256),
+    ("train", "texts"): (TRAINED, NOT_TEXTS | {"one token": "a"}),
+    ("train", "teacher"): (TRAINED, given(NOT_A_MODEL)),
+    ("train", "steps"): (TRAINED, NOT_TOKENS | {"None": None}),
+    ("train", "rate"): (TRAINED, NOT_POSITIVE | {"0": 0}),
+    ("train", "trained"): (TRAINED, given(NOT_A_CHOICE) | {"none there": "adapters"}),
+    ("train", "method"): (TRAINED, NOT_METHODS | {"while it computes": "llm_int8"}),
+    ("train", "batch"): (TRAINED, NOT_TOKENS | {"None": None}),
+    ("train", "window"): (TRAINED, NOT_TOKENS | {"1": 1, "257": 257}),
+    ("train", "seed"): (TRAINED, NOT_A_COUNT | {"None": None}),
+    ("train", "progress"): (TRAINED, NOT_A_FUNCTION),
+    ("train", "checkpoint"): (TRAINED, given(NOT_A_PATH)),
+    ("train", "bits"): (ROUNDED, NOT_8_BITS),
+    ("train", "group_size"): (ROUNDED, NOT_256),
+    ("quantize", "method"): ({}, NOT_A_CHOICE | {"while it computes": "llm_int8"}),
+    ("quantize", "calibration"): ({"method": "gptq"}, NOT_TEXTS),
+    ("quantize", "progress"): ({"method": "absmax"}, NOT_A_FUNCTION),
+    ("quantize", "activation_bits"): ({"method": "absmax"}, given(NOT_8_BITS)),
+    ("quantize", "bits"): ({"method": "absmax"}, NOT_8_BITS),
+    ("quantize", "group_size"): ({"method": "absmax"}, NOT_256),
+    ("quantize_activations", "bits"): ({}, NOT_8_BITS),
+    ("importance_matrix", "calibration"): ({}, NOT_TEXTS),
+    **{(name, "model"): (good, NOT_A_MODEL) for name, good in (
+        ("smooth", {}), ("awq", {}), ("rotate", {}), ("quantize_cache", {}), ("add_lora", {}),
+        ("merge_lora", {}), ("train", {}), ("export_gguf", {"path": "no.gguf"}), ("quantize", {}),
+        ("quantize_activations", {"bits": 8}), ("importance_matrix", {}))},
     ("export_gguf", "path"): ({}, NOT_A_PATH),
     ("export_gguf", "type"): ({"path": "no.gguf"}, NOT_A_CHOICE),
     ("export_gguf", "importance"): (
@@ -339,6 +506,37 @@ LM = {  # (function, argument): (the good call, what is bad for the argument)
 }  # fmt: skip
 
 
+OF_A_MODEL = {function for function, argument in LM if argument == "model"}
+
+
+def call_of_model(model, name, argument):
+    """Return the function of a row of `LM`, its good arguments, and what is bad for one of them."""
+    from quantlab import lm
+
+    good, bad = LM[name, argument]
+    good = {key: model if key == "reference" else value for key, value in good.items()}
+    if name in OF_A_MODEL:
+        good["model"] = model
+    if name == "fake_quantize":
+        good["w"] = model.linears()[0][1].weight.detach()
+    return getattr(lm, name, None) or getattr(model, name), good, bad
+
+
+def test_every_argument_of_the_model_has_at_least_8_bad_values():
+    from quantlab import lm
+
+    assert {key: len(bad) for key, (_, bad) in LM.items() if len(bad) < 8} == {}
+    functions = [
+        name for name in lm.__all__ if name not in ("Facts", "GGUFFile", "Model", "TextLoss")
+    ]
+    asked = {name: {argument for one, argument in LM if one == name} for name in functions}
+    left = {
+        name: set(inspect.signature(getattr(lm, name)).parameters) - asked[name] - {"settings"}
+        for name in functions
+    }
+    assert {name: arguments for name, arguments in left.items() if arguments} == {}
+
+
 @pytest.fixture(scope="module")
 def model():
     pytest.importorskip("transformers")
@@ -349,12 +547,6 @@ def model():
 
 @pytest.mark.parametrize(("function", "argument"), LM)
 def test_a_bad_argument_of_the_model_is_refused_by_name(model, function, argument):
-    from quantlab import lm
-
-    good, bad = LM[function, argument]
-    good = {key: model if key == "reference" else value for key, value in good.items()}
-    if function == "export_gguf":
-        good["model"] = model
-    call = getattr(lm, function, None) or getattr(model, function)
+    call, good, bad = call_of_model(model, function, argument)
     found = {what: verdict(call, good | {argument: value}, argument) for what, value in bad.items()}
     assert {what: wrong for what, wrong in found.items() if wrong} == {}

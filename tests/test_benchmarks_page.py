@@ -23,7 +23,7 @@ def speed(monkeypatch):
 
 def measured(report, name="some work", ours=(1.0, 2.0, 3.0), theirs=(4.0, 8.0, 12.0), **changes):
     row = {"peer": "a library", "size": 4096, "copy": [0.5] * 3, "goal": 2.0, "floor_goal": 2.0,
-           "floor_share": 0.5, "input_bytes": 100, "our_peak": 50, "their_peak": 300}  # fmt: skip
+           "floor_share": 0.5, "largest_bytes": 100, "our_peak": 50, "their_peak": 300}  # fmt: skip
     return report.Measured(name, ours=list(ours), theirs=list(theirs), **(row | changes))
 
 

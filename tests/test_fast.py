@@ -1,6 +1,8 @@
 """The quick forms give what the definitions give: the same arrays through both."""
 
+import gc
 import itertools
+import tracemalloc
 from functools import partial
 
 import ml_dtypes
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 import quantlab as ql
 from quantlab import _fast
-from quantlab._fast import affine, gptq
+from quantlab._fast import affine, gptq, pieces
 from quantlab.formats import SPECIALS, MiniFloat
 
 
@@ -150,6 +152,48 @@ def test_floats_with_a_shared_scale(name, rows, monkeypatch):
             assert values.dtype == quick_values.dtype and np.array_equal(
                 values, quick_values, equal_nan=way == definition.dequantize
             )
+
+
+def peak_over_result(work):
+    """Return by how many times its result a call's memory peaks; NumPy tells tracemalloc of it."""
+    work()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        result = work()
+        return tracemalloc.get_traced_memory()[1] / result.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["NF4", "MXFP4", "NVFP4", "MXFP8", "FP8_ROW"])
+def test_going_back_takes_little_more_memory_than_what_comes_of_it(name):
+    x = np.random.default_rng(0).standard_normal((2048, 2048)).astype(np.float32)
+    q = ql.quantize_blockwise(x) if name == "NF4" else ql.scaled.quantize(x, name)
+    # 16.8 MB come of it; each of two threads holds some pieces of half a megabyte.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "WORKERS", 2)
+        assert peak_over_result(q.dequantize) < 1.25
+
+
+@pytest.mark.parametrize("name", ql.gguf.TYPES)
+def test_going_back_from_blocks_of_llama_cpp_takes_little_more_too(name):
+    blocks = np.random.default_rng(0).integers(0, 256, 2**14 * ql.gguf.TYPES[name].bytes)
+    blocks = np.resize(blocks.astype(np.uint8), (256 // ql.gguf.TYPES[name].values, blocks.size))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "WORKERS", 2)
+        assert peak_over_result(partial(ql.gguf.decode, blocks, name)) < 1.25
+
+
+@pytest.mark.parametrize("name", ql.gguf.TYPES)
+def test_blocks_of_llama_cpp_are_the_same_in_pieces_and_at_once(name, monkeypatch):
+    bytes = ql.gguf.TYPES[name].bytes
+    blocks = np.random.default_rng(0).integers(0, 256, (301, 3 * bytes)).astype(np.uint8)
+    results = []
+    for piece in (2**40, 256, 2**12):
+        monkeypatch.setattr(ql.gguf, "PIECE", piece)
+        results.append(ql.gguf.decode(blocks, name))
+    assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
 
 
 def layer(rows, kind, seed=0):

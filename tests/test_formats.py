@@ -59,7 +59,8 @@ def small_formats(draw):
     specials = draw(st.sampled_from(formats.SPECIALS))
     ieee = specials == "ieee"
     exponent_bits = draw(st.integers(2 if ieee else 1, 5))
-    mantissa_bits = draw(st.integers(1 if ieee else 0, 4))
+    only_nan = specials == "nan" and exponent_bits == 1  # without a mantissa it has no number
+    mantissa_bits = draw(st.integers(int(ieee or only_nan), 4))
     bias = draw(st.integers(-40, 300))
     return MiniFloat("custom", exponent_bits, mantissa_bits, bias, specials)
 
@@ -432,21 +433,62 @@ def test_numpy_integers_make_the_same_format_as_whole_numbers():
     assert f == FP16 and f.max == 65504.0
 
 
-@given(
-    st.lists(st.integers(-(2**63), 2**64 - 1), min_size=1),
-    st.sampled_from([f for f in ALL.values() if f.exponent_bits == 8]),
-    st.integers(0, 49),
+def right_code(f, number):
+    """The code of a whole number by fractions: count steps, the rest decides, ties to even."""
+    power = max(abs(number).bit_length() - 1 if number else 1 - f.bias, 1 - f.bias)
+    step = Fraction(2) ** (power - f.mantissa_bits)
+    steps, rest = divmod(Fraction(abs(number)), step)
+    code = ((power + f.bias - 1) << f.mantissa_bits) + int(steps)
+    code += 2 * rest > step or (2 * rest == step and code % 2)
+    return min(code, f.beyond_code) + ((number < 0) << (f.width - 1))
+
+
+def wide(mantissa_bits):
+    return MiniFloat("wide", 11, mantissa_bits, 1023)
+
+
+beyond_floats = st.one_of(
+    st.integers(-(2**63), 2**64 - 1), st.integers(-(2**80), 2**80), st.integers(-(2**1000), 2**1000)
 )
-def test_whole_numbers_are_rounded_once(numbers, known, mantissa_bits):
-    wide = MiniFloat("wide", 11, max(mantissa_bits, 1), 1023)
-    for f in (known, wide):
-        for number in numbers:
-            unit = 2 ** max(0, abs(number).bit_length() - 1 - f.mantissa_bits)
-            right = round(Fraction(number, unit)) * unit  # half to even, of the exact number
-            kind = np.uint64 if number > 0 else np.int64
-            assert f.round(kind(number)) == right
-            many = np.full(2**14, number, kind)
-            assert f.round(many)[0] == right
+any_format = st.one_of(
+    st.sampled_from(FORMATS),
+    st.builds(wide, st.integers(1, 52)),
+    st.builds(MiniFloat, st.just("fine"), st.just(10), st.integers(48, 52), st.integers(0, 1023),
+              st.sampled_from(["nan", "none"])),
+    # its least step is 2^14 or more: numbers past 2^53 are subnormal there
+    st.builds(lambda m, up: MiniFloat("far", 8, m, 1 - 66 - up - m, "nan"), st.integers(0, 52),
+              st.integers(0, 9)),
+)  # fmt: skip
+
+
+@given(number=beyond_floats, shift=st.integers(0, 40), nudge=st.integers(-1, 1), f=any_format)
+@settings(max_examples=300)
+def test_whole_numbers_are_rounded_once(number, shift, nudge, f):
+    number = (number << shift) + nudge  # beside ties of every format
+    code = right_code(f, number)
+    assert f.encode(number) == code
+    assert f.encode([number, 0.5])[0] == f.encode((0.5, number))[1] == code  # as floats in NumPy
+    assert f.encode(np.array([number, 0], object))[0] == code
+    for kind in (np.int64, np.uint64):
+        if np.iinfo(kind).min <= number <= np.iinfo(kind).max:
+            assert f.encode(kind(number)) == code
+            assert f.encode(np.array([number], kind))[0] == code
+
+
+@given(numbers=st.lists(st.integers(-(2**63), 2**64 - 1), min_size=1), f=any_format)
+def test_a_list_of_whole_numbers_is_rounded_number_by_number(numbers, f):
+    codes = [right_code(f, number) for number in numbers]
+    assert f.encode(numbers).tolist() == codes
+    many = 500 * numbers  # enough for the quick form
+    assert f.encode(many).tolist() == 500 * codes
+
+
+def test_the_ends_of_64_bits_in_fp64():
+    fp64 = wide(52)
+    for number in (2**64 - 1, 2**63 - 1, 2**63 - 513, 2**63 - 512, -(2**63), 2**53 + 1, 2**54 + 3):
+        assert fp64.round(number) == float(number)  # Python rounds it once, half to even
+    assert fp64.round(2**1024 - 2**970) == np.inf  # the tie above the largest
+    assert fp64.round(2**1024 - 2**970 - 1) == fp64.max
 
 
 def test_a_number_just_above_a_tie_stays_above_it():

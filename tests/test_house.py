@@ -1,6 +1,5 @@
 """The house: what the files around the package say agrees with the package, and with each other."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -151,30 +150,3 @@ def test_every_data_file_is_named_in_its_readme():
     files = [path for path in (ROOT / "data").rglob("*") if path.is_file()]
     folders = {path.relative_to(ROOT / "data").parts[0] for path in files} - {"README.md"}
     assert [name for name in folders if f"`{name}/" not in text] == []
-
-
-def test_the_installer_stops_with_one_sentence_on_an_old_python(tmp_path):
-    source = (ROOT / "tools" / "install.py").read_text(encoding="utf-8")
-    script = tmp_path / "tools" / "install.py"
-    script.parent.mkdir()
-    script.write_text(source.replace("OLDEST = (3, 11)", "OLDEST = (9, 9)"), encoding="utf-8")
-    result = _run(sys.executable, str(script), "lab")
-    assert result.returncode == 1
-    assert result.stderr.startswith("quantlab needs Python 9.9 or newer, and this is Python 3.")
-    assert len(result.stderr.splitlines()) == 1
-
-
-def test_the_installer_is_read_by_the_oldest_pythons():
-    source = (ROOT / "tools" / "install.py").read_text(encoding="utf-8")
-    ast.parse(source, feature_version=(3, 6))
-
-
-def test_the_installer_says_which_step_failed(tmp_path):
-    script = tmp_path / "tools" / "install.py"
-    script.parent.mkdir()
-    script.write_text((ROOT / "tools" / "install.py").read_text(encoding="utf-8"))
-    (tmp_path / ".venv").write_text("a file where the folder should be")
-    result = _run(sys.executable, str(script), "lab")
-    assert result.returncode == 1
-    assert "-m venv" in result.stderr.splitlines()[-1]
-    assert "failed" in result.stderr.splitlines()[-1]

@@ -39,7 +39,7 @@ LAYERS = {  # folder: (folders of quantlab below it, packages from outside)
     "command": ({"lm", "_fast"}, {"gguf"}),  # and quantlab/__main__.py, which starts them
 }  # fmt: skip
 #: Modules of the core that came after the notebooks 00 to 10, in files of their own.
-LATER = ("gguf", "scaled", "transforms", "config", "shapes", "fit", "ternary",
+LATER = ("gguf", "scaled", "transforms", "config", "shapes", "checkpoint", "fit", "ternary",
          "training_memory")  # fmt: skip
 HEAVY = ["torch", "matplotlib", "ipywidgets", "anywidget", "transformers", "bitsandbytes",
          "accelerate", "IPython", "ml_dtypes", "scipy", "pandas"]  # fmt: skip
@@ -120,9 +120,9 @@ def test_a_file_imports_only_what_its_layer_may(file):
             assert allowed, f"{named(file)} imports {name}"
 
 
-@pytest.mark.parametrize("name", ["config", "shapes", "fit"])
+@pytest.mark.parametrize("name", ["config", "shapes", "checkpoint", "fit"])
 def test_what_plans_a_model_needs_the_standard_library_and_memory_alone(name):
-    allowed = {"_data", "_checks", "memory", "config", "shapes"}
+    allowed = {"_data", "_checks", "memory", "config", "shapes", "checkpoint"}
     for imported in imports(PACKAGE / f"{name}.py"):
         top, *rest = imported.split(".")
         assert rest[0] in allowed if top == "quantlab" else top in sys.stdlib_module_names
@@ -213,6 +213,7 @@ def test_every_name_that_quantlab_exports_is_there_and_documented():
         "gguf",
         "config",
         "shapes",
+        "checkpoint",
         "fit",
         "scaled",
         "memory",

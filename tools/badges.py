@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from whole import in_words, replace_file
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -82,7 +83,7 @@ def set_address(url, pyproject=ROOT / "pyproject.toml"):
     new, count = re.subn(r'^Repository = ".*"$', line, text, flags=re.MULTILINE)
     if count != 1:
         raise ValueError(f"{pyproject} needs one line 'Repository = ...', found {count}")
-    pyproject.write_text(new, encoding="utf-8", newline="\n")
+    replace_file(pyproject, new)
 
 
 def _link(found, link, names, own):
@@ -129,11 +130,11 @@ def main(arguments=None):
     for path, text in found.items():
         print(f"{path.relative_to(ROOT)}: {'differs' if check else 'written'}")
         if not check:
-            path.write_text(text, encoding="utf-8", newline="\n")
+            replace_file(path, text)
     if not found:
         print(f"Every link is made from {address.repository()}.")
     return 1 if found and check else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    in_words(main)

@@ -31,6 +31,8 @@ from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree
 
+from whole import replace_file
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -131,7 +133,7 @@ def main(plan=None):
             except Exception as error:  # the other parts may still have something to say
                 traceback.print_exc()
                 outcomes.append(Outcome(what, f"{type(error).__name__}: {error}", seconds))
-            plan.page.write_text(page(plan, outcomes, trials), encoding="utf-8")
+            replace_file(plan.page, page(plan, outcomes, trials))
     failed = [outcome for outcome in outcomes if not outcome.well]
     for outcome in failed:
         clock.say(f"NOT WELL  {outcome.name}: {outcome.words}")

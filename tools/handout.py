@@ -5,12 +5,12 @@ legible in grey, no figure torn apart, the addresses of links at the end.
 """
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 
 import website
 from web import chromium, notebooks
+from whole import in_words, new_file
 
 OUT = notebooks.ROOT / "build" / "pdf"
 
@@ -26,7 +26,8 @@ def build(out=OUT, names=None):
             page.goto((site / f"{book.stem}.html").as_uri())
             page.evaluate(_ALL_PICTURES)
             made.append(out / f"{book.stem}.pdf")
-            page.pdf(path=made[-1], prefer_css_page_size=True, outline=True, tagged=True)
+            with new_file(made[-1]) as draft:
+                page.pdf(path=draft, prefer_css_page_size=True, outline=True, tagged=True)
     return made
 
 
@@ -50,4 +51,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    in_words(main)

@@ -3,12 +3,20 @@
 The course itself is not among it: tests/colab installs that as the set-up cell of a notebook does.
 """
 
+from __future__ import print_function
+
 import os
 import sys
 
+import environment
 import install
 
-VENV = install.ROOT / ".venv" / "colab"
+if sys.version_info >= install.OLDEST:  # an older one can't parse it
+    import mending
+
+VENV = os.path.join(install.VENV, "colab")
+PINNED = os.path.join(install.ROOT, "constraints-colab.txt")
+FILES = [PINNED, os.path.join(install.ROOT, "tools", "install_colab.py")]
 # What quantlab uses of Colab's packages: all that it needs but bitsandbytes and compressed-tensors,
 # which are not there (and no notebook needs the second).
 COLAB = ["numpy", "matplotlib", "ipywidgets", "anywidget"]
@@ -17,15 +25,24 @@ TESTS = ["ipykernel", "nbclient", "pytest"]
 
 
 def main():
-    if sys.version_info < install.OLDEST:
-        install.stop(f"this needs Python 3.11 or newer, and this is {sys.version.split()[0]}")
-    python = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    if not python.exists():
-        install.step(f"Making {VENV.name}", [sys.executable, "-m", "venv", os.fspath(VENV)])
-    pinned = os.fspath(install.ROOT / "constraints-colab.txt")
-    command = [os.fspath(python), "-m", "pip", "install", "-c", pinned, *COLAB, *TESTS]
-    install.step("Installing what Colab has (a minute or more, most of it PyTorch)", command)
-    (VENV / ".installed").touch()
+    if not is_ready():
+        install.check_python("test-colab")
+        install.by_one(lambda: is_ready() or make())
+
+
+def is_ready():
+    return environment.is_ready(VENV, ["installed"], FILES)
+
+
+def make():
+    mending.prepare(VENV, install.OLDEST, ["installed"])
+    if is_ready():
+        return
+    environment.drop_stale_stamps(VENV, ["installed"], FILES)
+    command = [environment.python_of(VENV), "-m", "pip", "install", "-c", PINNED]
+    title = "Installing what Colab has (a minute or more, most of it PyTorch)"
+    mending.step(title, command + COLAB + TESTS)
+    environment.write_stamps(VENV, ["installed"], FILES)
 
 
 if __name__ == "__main__":

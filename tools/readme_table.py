@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from whole import replace_file
+
 START, END = "<!-- table of 09 -->", "<!-- end -->"
 NOTEBOOK, CELL = "09_a_whole_model.ipynb", "results-table"
 
@@ -29,7 +31,7 @@ def update(path, notebook):
     before, _, after = _parts(readme)
     new = f"{before}{START}\n{table_of(notebook)}\n{END}{after}"
     if new != readme:
-        path.write_text(new, encoding="utf-8", newline="\n")
+        replace_file(path, new)
     return new != readme
 
 

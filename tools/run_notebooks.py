@@ -28,6 +28,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from predictions import answers_of
+from whole import NO_ROOM, replace_file
 
 from quantlab.course import hardware
 
@@ -190,11 +191,11 @@ def text(notebook):
     return nbformat.writes(normalise(notebook), version=nbformat.NO_CONVERT) + "\n"
 
 
-def differences(committed, executed):
+def differences(committed, executed, same_libraries=True):
     """Return a line for each code cell whose outputs changed: its id, and what changed."""
     old, new = normalise(committed), normalise(executed)
     pairs = ((a, b) for a, b in zip(old.cells, new.cells, strict=True) if a.cell_type == "code")
-    found = ((before.id, compare_outputs.changes(before, after)) for before, after in pairs)
+    found = ((a.id, compare_outputs.changes(a, b, same_libraries)) for a, b in pairs)
     return [f"{id}: {'; '.join(changes)}" for id, changes in found if changes]
 
 
@@ -216,20 +217,6 @@ def _merge_streams(outputs):
         else:
             merged.append(output)
     return merged
-
-
-def replace_file(path, content):
-    """Write `content` to `path` in one step: a reader sees the old file or the new one, whole."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as draft:
-        draft.write(content)
-    try:
-        os.chmod(draft.name, path.stat().st_mode if path.exists() else 0o644)
-        os.replace(draft.name, path)
-    except BaseException:
-        os.unlink(draft.name)
-        raise
 
 
 def run(path, check=False):
@@ -280,6 +267,11 @@ def main(arguments=None):
         except NotebookError as error:
             failed += 1
             said = f"FAILED\n    {path.name}, {error}"
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            failed += 1
+            said = f"FAILED\n    {path.name}, {error}; the file is as it was before"
         print(f"{said} ({time.monotonic() - start:.1f} s)", flush=True)
     if failed:
         print(f"{failed} of {len(paths)} notebooks failed.", file=sys.stderr)

@@ -11,12 +11,12 @@ import ast
 import html
 import math
 import re
-import shutil
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 from web import assets, cells, explorers, guide, lectures, notebooks
+from whole import in_words, new_folder
 
 OUT = notebooks.ROOT / "build" / "slides"
 HIDE = "hide-input"
@@ -58,19 +58,19 @@ class Slide:
 
 
 def build(out=OUT, names=None, run=True):
-    """Write a deck for each notebook to the folder `out`, which is made anew.
+    """Write a deck for each notebook to the folder `out`, which is made anew when all is well.
 
     run: whether notebooks are run for the explorers that need it (web/explorers.py).
     """
     books = notebooks.read(names)
-    if out.exists():
-        shutil.rmtree(out)
-    (out / "pictures").mkdir(parents=True)
-    (out / "explorers").mkdir()
-    assets.write(out)
-    lectured = write_decks(out, [(book, write_data(out, book, run)) for book in books], names)
-    page = assets.TEMPLATES.get_template("decks.html").render(books=books, lectures=lectured)
-    (out / "index.html").write_text(page, encoding="utf-8")
+    with new_folder(out) as made:
+        (made / "pictures").mkdir()
+        (made / "explorers").mkdir()
+        assets.write(made)
+        rendered = [(book, write_data(made, book, run)) for book in books]
+        lectured = write_decks(made, rendered, names)
+        page = assets.TEMPLATES.get_template("decks.html").render(books=books, lectures=lectured)
+        (made / "index.html").write_text(page, encoding="utf-8")
     return out
 
 
@@ -312,4 +312,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    main()
+    in_words(main)

@@ -9,11 +9,11 @@ import argparse
 import html
 import json
 import re
-import shutil
 from pathlib import Path
 
 import slides
 from web import assets, cells, notebooks
+from whole import in_words, new_folder
 
 from quantlab.course import address, outline
 
@@ -25,14 +25,19 @@ DESCRIPTION = "A course of interactive notebooks: how large language models fit 
 
 
 def build(out=OUT, names=None, run=True):
-    """Write the website to the folder `out`, which is made anew. names: stems of notebooks.
+    """Write the website to the folder `out`, which is made anew when all is well.
 
-    run: whether notebooks are run for the explorers that need it (web/explorers.py).
+    names: stems of notebooks. run: whether they are run for the explorers that need it
+    (web/explorers.py).
     """
+    with new_folder(out) as made:
+        _write_site(made, names, run)
+    return out
+
+
+def _write_site(out, names, run):
     books = notebooks.read(names)
-    if out.exists():
-        shutil.rmtree(out)
-    (out / "pictures").mkdir(parents=True)
+    (out / "pictures").mkdir()
     (out / "explorers").mkdir()
     assets.write(out)
     gallery, sections = [], []
@@ -58,7 +63,6 @@ def build(out=OUT, names=None, run=True):
     script = f"window.quantlab.sections = {text};\n"
     (out / "assets" / "sections.js").write_text(script, encoding="utf-8")
     (out / ".nojekyll").touch()  # GitHub Pages: take the files as they are
-    return out
 
 
 def _write(path, template, **values):
@@ -185,4 +189,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    main()
+    in_words(main)

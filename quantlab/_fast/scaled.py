@@ -42,15 +42,18 @@ def encode(rows, size, divide, scales, element):
     return codes.reshape(rows.shape)
 
 
-def decode(codes, size, scales, table):
-    """Return the values of codes, (rows, columns): looked up, times the scale of their block."""
+def decode(codes, size, scale_codes, decoded, table):
+    """Return the values of codes, (rows, columns): looked up, times the scale of their block.
+
+    decoded: from codes of scales to their values; a piece at a time, they take little memory.
+    """
     blocks, pieces = _pieces(codes, size)
-    scales, values = scales.reshape(-1, 1), np.empty(blocks.shape, np.float32)
+    scale_codes, values = scale_codes.reshape(-1, 1), np.empty(blocks.shape, np.float32)
 
     @np.errstate(all="ignore")
     def one(part):
         table.take(blocks[part], out=values[part], mode="clip")
-        values[part] *= scales[part]
+        values[part] *= decoded(scale_codes[part])
 
     each(one, pieces)
     return values.reshape(codes.shape)

@@ -24,6 +24,7 @@ formats  fp32, bf16        every weight in 32 or 16 bits
          int4-g128         layers of GPTQ and AWQ files, 4 bits in groups of 128
          mxfp4             as gpt-oss was released: the experts alone, where there are any
          Q8_0 ... Q4_0     files of llama.cpp, embeddings and output head too
+         as stored         what the files hold, where CONFIG has a quantization_config
 
 Exit code: 0 if at least one format fits, 1 if none does, 2 for an error.
 

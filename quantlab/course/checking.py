@@ -127,7 +127,7 @@ def short(answer, digits=4):
     """
     array = _numbers(answer)
     if array is None:
-        return _crop(_said(repr, answer))
+        return _crop(said(repr, answer))
     write = str if array.dtype.kind in "biu" else _writer(array, digits)
     return np.array2string(
         array, separator=", ", max_line_width=70, threshold=40, formatter={"all": write}
@@ -143,10 +143,10 @@ def _try(answer, case, look_at, first):
         with contextlib.redirect_stdout(printed):
             result = answer(*copy.deepcopy(case.args))
     except (Exception, SystemExit) as error:
-        said = _said(str, error)
-        if "ellipsis" in said:  # the "..." of the exercise met an operator
+        words = said(str, error)
+        if "ellipsis" in words:  # the "..." of the exercise met an operator
             raise Unanswered from None
-        raised = f"raises {type(error).__name__}: {said}"
+        raised = f"raises {type(error).__name__}: {words}"
         return Wrong(about, raised, look_at=_place(error, look_at), **_asked(case))
     finally:
         sys.stdout.write(printed.getvalue())
@@ -158,9 +158,7 @@ def _try(answer, case, look_at, first):
         if first:
             raise Unanswered
         look_at = "does every path return a value?"
-        return Wrong(
-            about, f"returns {_crop(_said(repr, result))}", look_at=look_at, **_asked(case)
-        )
+        return Wrong(about, f"returns {_crop(said(repr, result))}", look_at=look_at, **_asked(case))
     if isinstance(case, Case):
         return _compare(result, case.expected, about, case.within, case.why, look_at, case.mistakes)
     if _holds(case, result):
@@ -180,7 +178,11 @@ def _holds(case, result):
 def _compare(yours, expected, about, within, why, look_at, mistakes):
     if _same(yours, expected, within):
         return None
-    known = (advice for mistake, advice in mistakes if _same(yours, mistake, within))
+    known = (
+        advice
+        for mistake, advice in mistakes
+        if _same(yours, mistake, _for_mistake(mistake, expected, within))
+    )
     look_at = f"{_shapes(yours, expected)} {look_at}".strip()
     look_at = next(known, "") or _kinds(yours, expected) or look_at
     left, right = _apart(yours, expected)
@@ -188,6 +190,18 @@ def _compare(yours, expected, about, within, why, look_at, mistakes):
     if within is not None:
         wanted = f"within {why + ', ' if why else ''}{within:.4g}"
     return Wrong(about, left, right, look_at, wanted, counts=not is_trivial(yours))
+
+
+def _for_mistake(mistake, expected, within):
+    """Return how near an answer must be to a mistake: as near as to what is right, for its size.
+
+    Half a token per second is close to 125 of them; beside 0.008 seconds it would be anything.
+    """
+    wrong, right = _numbers(mistake), _numbers(expected)
+    if within is None or wrong is None or right is None:
+        return within
+    sizes = [np.abs(array[np.isfinite(array)]).max(initial=0) for array in (wrong, right)]
+    return within * min(1, float(sizes[0] / sizes[1])) if sizes[0] and sizes[1] else within
 
 
 def _same(yours, expected, within):
@@ -276,10 +290,10 @@ def _writer(array, digits):
 
 def _written(argument):
     """Return `argument` as a learner would type it."""
-    return _crop(_said(repr, argument.tolist() if hasattr(argument, "tolist") else argument))
+    return _crop(said(repr, argument.tolist() if hasattr(argument, "tolist") else argument))
 
 
-def _said(write, thing):
+def said(write, thing):
     """Return what `repr` or `str` write of a thing, or its kind if they can't.
 
     A whole number of over 4,300 digits is refused by Python, and a class can have its own words.

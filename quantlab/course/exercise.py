@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 from quantlab.course import exercises
-from quantlab.course.checking import Unanswered, Wrong, is_unanswered
+from quantlab.course.checking import Unanswered, Wrong, is_unanswered, said
 
 WIDTH = 88  # columns of a printed verdict
 PATIENCE = 2  # misses that get a hint alone: from the next one on, what was expected shows
@@ -76,7 +76,7 @@ def _judge(id, answer):
         wrong = Wrong(
             case="this answer cannot be checked",
             yours=f"a value of type {type(answer).__name__}",
-            expected=f"an answer that does not raise {type(error).__name__}: {error}",
+            expected=f"an answer that does not raise {type(error).__name__}: {said(str, error)}",
             look_at="is it the kind of value that the exercise asks for?",
         )
     if wrong is None:

@@ -8,6 +8,7 @@ from quantlab.course import address
 
 # On Colab --no-deps leaves numpy, torch, ipywidgets and matplotlib as they are: its widgets and its
 # GPU work with the versions that are there, and what quantlab needs of them is there too.
+# AttributeError: a folder named quantlab, without a file in it, can be imported and has no setup.
 _TEXT = """\
 # Set-up, the same in every notebook: on Colab it installs, elsewhere it only looks.{unset}
 import sys
@@ -20,10 +21,10 @@ if "google.colab" in sys.modules:  # first choice: a copy in /content or in Driv
     !pip install -q --no-deps bitsandbytes {{source}}
 try:
     from quantlab import course
-except ModuleNotFoundError as missing:
-    there = "run `make lab` in the course's folder; on Colab put it into /content"
-    raise SystemExit(f"{{missing}}: {{there}}") from None
-course.setup()
+
+    course.setup()
+except (ImportError, AttributeError) as missing:  # on Colab: put it in /content
+    raise SystemExit(f"{{missing}}: run `make lab` in the course's folder") from None
 """
 _UNSET = "\n# The course has no public address yet: on Colab put its folder into /content or Drive."
 

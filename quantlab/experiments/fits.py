@@ -121,13 +121,14 @@ CHOICES = ("bf16", "mxfp4", "int8", "Q6_K", "Q4_K_M", "nf4-nested")
 def plans(models, machines, context=8192, batch=1):
     """Return {(model, machine): (format, `Plan`)}: the first of `CHOICES` that fits.
 
-    models, machines: names of `fit.shipped()` and `fit.devices()`. (None, `Plan`): nothing fits.
+    models, machines: names of `fit.shipped()` and `fit.devices()`. (None, `Plan`): none of them
+    fits. The plan has no other formats: what is smaller still is no answer to what is too much.
     """
     found = {}
     for model in models:
         choices = [name for name in CHOICES if name != "mxfp4" or "gpt-oss" in model]
         for machine in machines:
-            plan = fit.plan(model, machine, context, batch)
+            plan = fit.plan(model, machine, context, batch, formats=choices)
             fits = (name for name in choices if plan.fits.get(name))
             found[model, machine] = next(fits, None), plan
     return found

@@ -52,24 +52,25 @@ def memory(method, folder="tiny-lm", rank=8, batch=4, window=256):
 @dataclass(frozen=True)
 class Flag:
     """What comes of one flag of bitsandbytes: what was `changed`, `weights` as they are stored and
-    the `peak` of a step of 16 tokens, in bytes, and the perplexity of the untrained model.
+    the `peak` of a step of 16 tokens, in bytes, and the divergence of the untrained model.
     """
 
     changed: str
     weights: int
     peak: int
-    perplexity: float
+    divergence: float
 
 
-def flag(said, quantization, characters=2000):
+def flag(said, quantization, exact, characters=2000):
     """Return the `Flag` of tiny-lm as `lm.load` loads it with a `quantization`.
 
-    said: what was changed, in words. characters: of the evaluation text, for the perplexity.
+    said: what was changed, in words. exact: the model from which the divergence is, in nats per
+    token. characters: of the evaluation text.
     """
     model = load("tiny-lm", quantization, device="cpu")
     taken = step_memory(add_lora(model), batch=1, window=16)
     text = _stories(whole("characters", characters, 100))
-    return Flag(said, taken.weights, taken.peak, model.perplexity(text))
+    return Flag(said, taken.weights, taken.peak, model.divergence(exact, text))
 
 
 def sentence(number):
@@ -162,8 +163,8 @@ def moved_codes(adapted, merged):
     """
     moved = total = 0
     for name, after in merged.stored.items():
-        before = adapted.stored[f"{name}.base_layer"].codes
-        changed = before ^ after.codes
+        before = adapted.stored[f"{name}.base_layer"].stored.codes
+        changed = before ^ after.stored.codes
         moved += np.count_nonzero(changed >> 4) + np.count_nonzero(changed & 15)
         total += 2 * changed.size
     return moved / total

@@ -11,8 +11,8 @@ import copy
 from dataclasses import dataclass
 
 from .. import gguf, transforms
-from .._checks import one_of, whole
-from . import measure
+from .._checks import flag, one_of, shown, whole
+from . import given, measure
 
 #: Model types whose attention reads all keys and values of the text, a pair for each head.
 SERVED = ("llama", "mistral", "qwen2", "qwen3", "granite", "phi3", "smollm3")
@@ -43,12 +43,13 @@ class CacheFormat:
     block: str = ""
 
     def __post_init__(self):
-        whole("bits", self.bits, 2, 16)
+        for name, least, most in (("bits", 2, 16), ("group", 1, 2**20), ("recent", 0, None)):
+            number = whole(name, getattr(self, name), least, most)
+            object.__setattr__(self, name, number)  # 32.0 would be no length of an array
+        object.__setattr__(self, "turned", flag("turned", self.turned))
         if 8 < self.bits < 16:
             raise ValueError(f"bits must be 2 to 8, or 16 for none, got {self.bits}")
         one_of("along", self.along, ALONG)
-        whole("group", self.group, 1)
-        whole("recent", self.recent, 0)
         one_of("block", self.block, ("", *BLOCKS))
         if self.block and (self.bits, self.along) != (16, "token"):
             raise ValueError(f"block {self.block} has its own bits, along a token: leave them out")
@@ -75,13 +76,13 @@ def quantize_cache(model, keys=None, values=None):
     token after token.
     Raises ValueError for a model whose layers keep something else: a window, a latent, a state.
     """
-    config = model.network.config
+    config = given.model("model", model).network.config
     if config.model_type not in SERVED or getattr(config, "sliding_window", None):
         raise ValueError(
             f"quantize_cache serves {', '.join(SERVED)} without a window; {model.name or 'this'} "
             f"is {config.model_type}"
         )
-    formats = keys or CacheFormat(), values or CacheFormat()
+    formats = tuple(_format(name, one) for name, one in (("keys", keys), ("values", values)))
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     for format in formats:
         along = 32 if format.block else format.group
@@ -95,6 +96,13 @@ def quantize_cache(model, keys=None, values=None):
         if hasattr(module, "num_key_value_groups"):
             module.cache_formats = formats
     return type(model)(network, model.tokenizer, model.name, model.stored, model.method)
+
+
+def _format(name, value):
+    """Return a `CacheFormat`; of None, the one that keeps all as it is."""
+    if value is not None and not isinstance(value, CacheFormat):
+        raise TypeError(f"{name} must be an lm.CacheFormat or None, got {shown(value)}")
+    return CacheFormat() if value is None else value
 
 
 def _register():
@@ -188,12 +196,10 @@ def _to_grid(x, bits, dim):
 def keys_and_values(model, text, layer):
     """Return what a layer keeps of a text: keys and values, (tokens, numbers of all heads) each."""
     import torch
-    from transformers import DynamicCache
 
     tokens = measure.encode(model.tokenizer, text)[: model.window]
     ids = torch.tensor([tokens], device=model.device)
-    kept = DynamicCache(config=model.network.config)
     with torch.no_grad():
-        model.network(ids, past_key_values=kept)
+        _, kept = model.network(ids, use_cache=True).to_tuple()  # its name depends on the version
     both = kept.layers[layer].keys, kept.layers[layer].values
     return tuple(x[0].transpose(0, 1).flatten(1).float().cpu().numpy() for x in both)

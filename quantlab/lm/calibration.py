@@ -8,8 +8,8 @@ import contextlib
 import functools
 
 from .. import _data
-from .._checks import shown
 from ..gptq import hessian
+from . import given
 from .measure import encode
 
 #: Up to so many tokens flow through the model at once. More are taken in pieces, block by block.
@@ -18,9 +18,10 @@ AT_ONCE = 8192
 PIECE = 2048
 
 
-def calibration_windows(model, calibration=None):
+def calibration_windows(model, calibration=None, name="calibration"):
     """Return calibration text as windows of tokens, a tensor (windows, model.window).
 
+    name: of the argument, for an error.
     Each window starts with the beginning token if there is one; what does not fill a last window
     is left out, unless there is no other.
     """
@@ -28,14 +29,14 @@ def calibration_windows(model, calibration=None):
 
     if calibration is None:
         calibration = (_data.path("texts") / "calibration.txt").read_text(encoding="utf-8")
-    texts = [calibration] if isinstance(calibration, str) else calibration
-    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"calibration must be a text or a list of texts, got {shown(calibration)}")
+    texts = given.texts(name, calibration)
     tokens = [token for text in texts for token in encode(model.tokenizer, text)]
     begin = model.tokenizer.bos_token_id
     inner = min(model.window - (begin is not None), len(tokens))
     if inner < 1:
-        raise ValueError("the calibration text is empty: give some sentences like those to come")
+        raise ValueError(
+            f"the calibration text is empty: give some sentences like those to come as {name}"
+        )
     rows = torch.tensor(tokens[: len(tokens) // inner * inner]).reshape(-1, inner)
     if begin is not None:
         rows = torch.nn.functional.pad(rows, (1, 0), value=begin)

@@ -192,14 +192,31 @@ def _check_tensor(file, name, tensor, dtype):
             f"{file} stores {name} in {kind}, and config.json has no quantization_config that "
             f"says how to read it: take the model in 16 bits"
         )
-    if narrow or tensor.numel() == 0 or "mask" in name:  # a mask may hold minus infinity
-        return
-    low, high = (end.item() for end in torch.aminmax(tensor))
+    if not tensor.is_floating_point() or tensor.numel() == 0 or "mask" in name:
+        return  # a mask may hold minus infinity
+    low, high = _ends(tensor)
     if not (abs(low) < float("inf") and abs(high) < float("inf")):
         raise ValueError(f"{file} holds NaN or infinity in {name}: {AGAIN}")
     if dtype is not None and max(-low, high) > torch.finfo(dtype).max:
         words = str(dtype).removeprefix("torch.")
         raise ValueError(f"{file} holds {max(-low, high):.3g} in {name}: too large for {words}")
+
+
+def _ends(tensor):
+    """Return the least and the largest value of a tensor, NaN if it holds one.
+
+    torch compares no numbers of 8 bits, but there are 256 of them: those that occur are looked at.
+    FP4 comes in pairs, and has neither NaN nor infinity.
+    """
+    import torch
+
+    if tensor.dtype.itemsize > 1:
+        return [end.item() for end in torch.aminmax(tensor)]
+    if "float4" in str(tensor.dtype):
+        return 0.0, 0.0
+    codes = torch.arange(256, dtype=torch.uint8).view(tensor.dtype).float()
+    found = codes[torch.bincount(tensor.view(torch.uint8).flatten(), minlength=256) > 0]
+    return [end.item() for end in torch.aminmax(found)]
 
 
 def check_fit(source, report):

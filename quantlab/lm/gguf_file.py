@@ -1,7 +1,6 @@
 """Write a model as one GGUF file, which llama.cpp runs: what it holds, and in which types."""
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +8,11 @@ import numpy as np
 
 from .. import gguf as blocks
 from .._checks import finite_array, one_of, shown
+from ..fit import more_bits
+from . import given
 from .files import path_of
 from .online import check_ordinary
+from .writing import beside
 
 #: Types that are floats as they are. The others are blocks, which the core encodes.
 FLOATS = {"F32": np.float32, "F16": np.float16}
@@ -75,19 +77,20 @@ def export_gguf(model, path, type="Q4_K", importance=None):
     multiple of 32 takes F16. The rows of q and k of the llama architecture are put in the order in
     which llama.cpp's rotary embedding pairs them.
     Raises ValueError for an architecture or a tokenizer that is not served, FileExistsError for a
-    file that is there, FileNotFoundError without a folder to put it in, and ImportError without the
-    package gguf; then nothing is written.
+    file that is there, FileNotFoundError without a folder to put it in, ImportError without the
+    package gguf, and OSError where the disk is full; then nothing is written.
     Source: llama.cpp, convert_hf_to_gguf.py for the contents, llama-quant.cpp for the types.
     """
     one_of("type", type, TYPES)
     path = _free(path)
+    given.model("model", model)
     check_ordinary(model, "a GGUF file")
     need("gguf", "writing a GGUF file")
     architecture = _architecture(model)
     vocabulary = _vocabulary(model)
     tensors = _tensors(model, architecture, type, _checked(importance, model))
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as beside:
-        whole = Path(beside) / path.name
+    with beside(path) as place:
+        whole = place / path.name
         _write(whole, model, architecture, type, vocabulary, tensors)
         whole.rename(path)
     return read(path)
@@ -267,11 +270,8 @@ def tensor_type(name, type, layers, tied):
             return usual
         return "Q8_0" if usual == "MXFP4" else "Q6_K"
     block, _, part = name.removeprefix("blk.").partition(".")
-    if type == "Q4_K_M" and part in ("attn_v.weight", "ffn_down.weight"):
-        i, eighth = int(block), layers // 8
-        if i < eighth or i >= 7 * layers // 8 or (i - eighth) % 3 == 2:
-            return "Q6_K"
-    return usual
+    mixed = type == "Q4_K_M" and part in ("attn_v.weight", "ffn_down.weight")
+    return "Q6_K" if mixed and more_bits(int(block), layers) else usual
 
 
 def _fitting(kind, width):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from . import given
 from .calibration import calibration_windows, flow
 
 
@@ -15,11 +16,11 @@ def importance_matrix(model, calibration=None):
     Source: llama.cpp, tools/imatrix. These are half the diagonal of the Hessian that GPTQ works
     with (notebook 06).
     """
-    found = {}
+    found, windows = {}, calibration_windows(given.model("model", model), calibration)
 
     def keep(matrix, hessian):
         if hessian is not None:
             found[matrix.name] = np.diag(hessian) / 2
 
-    flow(model.network, model.matrices(), calibration_windows(model, calibration), keep)
+    flow(model.network, model.matrices(), windows, keep)
     return found

@@ -114,9 +114,20 @@ def body(network):
         for name, tensor in module.named_parameters(recurse=False):
             if tensor.ndim < 2 or name.endswith("bias") or id(tensor) in seen:
                 continue
+            if name in beside(module):  # its bits are those of the weight
+                continue
             seen.add(id(tensor))
             found += _weights(path, module, name, tensor)
     return found
+
+
+def beside(module):
+    """Return what stands beside the codes of a module's weight, its scales: parameters by name.
+
+    transformers and compressed-tensors call them weight_scale, weight_scale_inv and so on.
+    """
+    own = dict(module.named_parameters(recurse=False))
+    return {n: p for n, p in own.items() if n.startswith("weight_") and "weight" in own}
 
 
 def _weights(path, module, name, tensor):
@@ -228,7 +239,7 @@ def check(name, asked, held, advice):
 
 
 def _scales(module, tensor):
-    """Return the scales that bitsandbytes keeps beside a layer's codes."""
+    """Return the scales that are kept beside a layer's codes."""
     state = getattr(tensor, "quant_state", None)
     if state is not None:  # 4 bits: block scales, or their codes, the scales of those and a mean
         nested = [state.offset, state.state2.absmax] if state.nested else []
@@ -236,4 +247,4 @@ def _scales(module, tensor):
     row_scales = getattr(tensor, "SCB", None)
     if row_scales is None:
         row_scales = getattr(getattr(module, "state", None), "SCB", None)
-    return [] if row_scales is None else [row_scales]
+    return [*beside(module).values(), *([] if row_scales is None else [row_scales])]

@@ -254,6 +254,7 @@ def memory_bytes(model):
     body = layers.body(model.network)
     total = sum(held.bits for held in model.body()) / 8
     counted = {id(weight.whole) for weight in body}
+    counted |= {id(scale) for weight in body for scale in layers.beside(weight.module).values()}
     total += sum(p.nbytes for p in model.network.parameters() if id(p) not in counted)
     return math.ceil(total)
 

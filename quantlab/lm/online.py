@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .. import scaled
 from .._checks import one_of, whole
 from ..transforms import block_size, hadamard
+from . import given
 
 #: A Hadamard matrix of 2^k rows is applied in factors of at most so many.
 FACTOR = 64
@@ -100,7 +101,7 @@ def quantize_activations(model, bits):
     activations are rounded already.
     Source: Dettmers et al. 2022, LLM.int8(), section 3.1.
     """
-    check_activations(model, bits)
+    check_activations(given.model("model", model), bits)
     new = dataclasses.replace(model, network=copy.deepcopy(model.network))
     round_activations(new, bits)
     return new

@@ -9,7 +9,7 @@ import numpy as np
 from .._checks import whole
 from ..methods import ACTIVATIONS, CALIBRATION, METHODS
 from ..methods import method as row_of
-from . import layers
+from . import given, layers
 from .calibration import calibration_windows, flow
 from .online import check_activations, round_activations
 
@@ -38,10 +38,11 @@ def quantize(
     that is quantized already or has nothing to quantize.
     Source of the order of gptq: Frantar et al. 2023, GPTQ, section 4, "Additional details".
     """
-    _check_source(model)
+    given.function("progress", progress)
+    _check_source(given.model("model", model))
     row = _checked_row(method, calibration, settings)
     settings = row.settings | settings
-    _check_groups(model, settings.get("group_size"))
+    given.groups(settings.get("group_size"), model.matrices())
     if activation_bits is not None:
         check_activations(model, activation_bits)
     windows = calibration_windows(model, calibration) if row.needs == CALIBRATION else None
@@ -68,7 +69,7 @@ def _checked_row(method, calibration, settings):
     row = row_of(method)
     if row.needs == ACTIVATIONS:
         raise ValueError(
-            f"{row.name} quantizes activations too, while the model computes: "
+            f"method {row.name} quantizes activations too, while the model computes: "
             "lm.load(..., quantization='int8')"
         )
     row.check(settings)
@@ -128,24 +129,10 @@ def _check_source(model):
         )
 
 
-def _check_groups(model, group_size):
-    if group_size is None:
-        return
-    whole("group_size", group_size, 1)
-    for matrix in model.matrices():
-        if matrix.shape[0] % group_size:
-            raise ValueError(
-                f"group_size must divide the inputs of every layer; {matrix.name} has "
-                f"{matrix.shape[0]}, got {group_size}"
-            )
-
-
 class _Progress:
     """Report each finished layer to a bar on a terminal or to the caller's own function."""
 
     def __init__(self, progress, total):
-        if progress is not None and not callable(progress):
-            raise TypeError(f"progress must be None or a function, got {progress!r}")
         self.function, self.total, self.done = progress, total, 0
 
     def __enter__(self):

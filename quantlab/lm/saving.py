@@ -1,8 +1,6 @@
 """Save a model as what it is: codes and scales in a format that transformers loads again."""
 
 import json
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +8,7 @@ from ..affine import Quantized
 from ..methods import Transposed
 from .files import path_of
 from .online import check_ordinary
+from .writing import beside
 
 #: The block sizes that bitsandbytes reads.
 BLOCKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -25,14 +24,14 @@ def save(model, folder):
     The folder appears when all of it is written. Returns it, a `Path`.
     Raises FileExistsError for a folder that is not empty, FileNotFoundError without one to put it
     in, ValueError for what the format has no place for (`lm.rotate` with what it turns on the way,
-    activations that are rounded) and ImportError without compressed-tensors; then nothing is
-    written.
+    activations that are rounded), ImportError without compressed-tensors and OSError where the
+    disk is full; then nothing is written.
     """
     folder = _free(folder)
     check_ordinary(model, "saving")
     tensors, config = _as_stored(model)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-        whole = Path(beside) / "model"
+    with beside(folder) as place:
+        whole = place / "model"
         # transformers 5.23 can't turn what bitsandbytes stored back into a format before its own.
         read = getattr(getattr(model.network, "hf_quantizer", None), "pre_quantized", False)
         model.network.save_pretrained(whole, state_dict=tensors, save_original_format=not read)

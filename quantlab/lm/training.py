@@ -12,16 +12,19 @@ import threading
 import time
 import warnings
 import zlib
-from pathlib import Path
 
 import numpy as np
 
 from .. import _data
 from .._checks import one_of, positive, shown, whole
+from ..methods import ACTIVATIONS
+from . import given
+from .files import path_of
 from .measure import encode
 from .quantizing import quantize
 from .training_adapters import lora_layers
 from .training_rounding import checked_row
+from .writing import beside
 
 #: What can be trained.
 PARTS = ("weights", "norms", "all", "adapters")
@@ -31,6 +34,8 @@ WINDOW = 256
 WARM_UP = 0.05
 #: The gradient is cut to this length, all trained numbers together.
 LONGEST_GRADIENT = 1.0
+#: Steps, and windows in one, that nobody lives to see the end of.
+MOST = 10**9
 #: Seconds between two checkpoints.
 PAUSE = 60.0
 
@@ -62,8 +67,11 @@ def train(
     Source of the teacher's loss: Hinton et al. 2015, Distilling the Knowledge in a Neural Network;
     for rounded weights Liu et al. 2023, LLM-QAT, section 3.1.
     """
-    plan = {"steps": whole("steps", steps, 1), "rate": positive("rate", rate)}
-    plan |= {"batch": whole("batch", batch, 1), "window": _checked_window(model, window)}
+    given.model("model", model)
+    given.function("progress", progress)
+    checkpoint = None if checkpoint is None else path_of("checkpoint", checkpoint)
+    plan = {"steps": whole("steps", steps, 1, most=MOST), "rate": positive("rate", rate)}
+    plan |= {"batch": whole("batch", batch, 1, most=MOST), "window": _checked_window(model, window)}
     plan |= {"seed": whole("seed", seed, 0), "trained": _checked_parts(model, trained, method)}
     plan |= {"method": method, "settings": settings}
     _check_teacher(model, teacher)
@@ -93,9 +101,7 @@ class _Run:
 
         from . import training_layers
 
-        if progress is not None and not callable(progress):
-            raise TypeError(f"progress must be None or a function, got {shown(progress)}")
-        steps, path = self.plan["steps"], None if checkpoint is None else Path(checkpoint)
+        steps, path = self.plan["steps"], checkpoint
         if path is not None:
             self.resume(path)
         hidden = None if progress is None else True
@@ -148,9 +154,9 @@ class _Run:
 
         state = {"plan": self.plan, "done": self.done, "adam": self.adam.state_dict()}
         state["values"] = [value.detach() for value in self.values]
-        beside = path.with_name(path.name + ".part")
-        torch.save(state, beside)
-        os.replace(beside, path)
+        with beside(path) as place:
+            torch.save(state, place / path.name)
+            os.replace(place / path.name, path)
 
     def resume(self, path):
         """Go on from a checkpoint, if there is one; refuse that of another run."""
@@ -255,9 +261,7 @@ def _documents(model, texts):
     """Return the tokens of each text, an array each, with the beginning token if there is one."""
     if texts is None:
         texts = (_data.path("texts") / "calibration.txt").read_text(encoding="utf-8")
-    texts = [texts] if isinstance(texts, str) else texts
-    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"texts must be a text or a list of texts, got {shown(texts)}")
+    texts = given.texts("texts", texts)
     begin = model.tokenizer.bos_token_id
     front = [] if begin is None else [begin]
     documents = [np.array(front + encode(model.tokenizer, text), np.int64) for text in texts]
@@ -272,7 +276,9 @@ def _checked_parts(model, trained, method):
     parts = ("adapters" if adapters else "weights") if trained is None else trained
     one_of("trained", parts, PARTS)
     if parts == "adapters" and not adapters:
-        raise ValueError("the model has no adapters to train: put them in with lm.add_lora(model)")
+        raise ValueError(
+            "trained is 'adapters', and the model has no adapters: put them in with lm.add_lora"
+        )
     if adapters and parts != "adapters":
         raise ValueError(f"the model has adapters, got trained={parts!r}: lm.merge_lora it first")
     if method is not None and parts not in ("weights", "all"):
@@ -292,8 +298,7 @@ def _checked_parts(model, trained, method):
 def _check_teacher(model, teacher):
     if teacher is None:
         return
-    if not hasattr(teacher, "tokenizer"):
-        raise TypeError(f"teacher must be a Model or None, got {shown(teacher)}")
+    given.model("teacher", teacher)
     if teacher.tokenizer.get_vocab() != model.tokenizer.get_vocab():
         raise ValueError(
             f"teacher and model need the same tokens, got {teacher.name} and {model.name}"
@@ -306,9 +311,15 @@ def _prepared(model, method, settings):
 
     if method is None and settings:
         raise ValueError(f"{', '.join(settings)} are settings of a method: name one")
+    if method is not None:
+        row, settings = checked_row(method, settings)
+        if row.needs == ACTIVATIONS:  # what lm.quantize refuses, which comes after the last step
+            raise ValueError(f"method {row.name} rounds activations too: take absmax, 8 bits")
+        if "bits" in settings:
+            whole("bits", settings["bits"], 2, 8)
+        given.groups(settings.get("group_size"), model.matrices())
     new = dataclasses.replace(model, network=copy.deepcopy(model.network))
     if method is not None:
-        checked_row(method, settings)
         training_layers.attach(new.matrices(), method, settings)
     return new
 

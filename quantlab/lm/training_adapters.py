@@ -10,10 +10,13 @@ import logging
 import warnings
 
 from .._checks import flag, positive, whole
+from . import given
 from .online import check_ordinary
 
 #: The name that peft gives to the layer beside which the two thin matrices stand.
 BASE = "base_layer"
+#: No layer is as wide; a larger rank would fill the memory before anything is said.
+MOST_RANK = 2**20
 
 
 def add_lora(model, rank=8, alpha=16.0, seed=0):
@@ -28,7 +31,9 @@ def add_lora(model, rank=8, alpha=16.0, seed=0):
     turned or rounded; ImportError without peft.
     Source: Hu et al. 2021, LoRA, section 4.1.
     """
-    rank, alpha, seed = whole("rank", rank, 1), positive("alpha", alpha), whole("seed", seed, 0)
+    rank, alpha = whole("rank", rank, 1, most=MOST_RANK), positive("alpha", alpha)
+    seed = whole("seed", seed, 0, most=2**63)
+    given.model("model", model)
     check_ordinary(model, "LoRA")
     if lora_layers(model.network):
         raise ValueError("the model has adapters already: train those, or lm.merge_lora it first")
@@ -68,6 +73,7 @@ def merge_lora(model, requantize=False):
     layers.
     """
     requantize = flag("requantize", requantize)
+    given.model("model", model)
     if not lora_layers(model.network):
         raise ValueError("the model has no adapters to merge: lm.add_lora puts them in")
     network = copy.deepcopy(model.network)

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from .._checks import shown, whole
 from ..affine import absmax_grid, zero_point_grid
 from ..methods import CALIBRATION
 from ..methods import method as row_of
@@ -30,7 +31,7 @@ def fake_quantize(w, method="zero_point", **settings):
 
     row, settings = checked_row(method, settings)
     if not isinstance(w, torch.Tensor) or not w.is_floating_point():
-        got = w.dtype if isinstance(w, torch.Tensor) else type(w).__name__
+        got = w.dtype if isinstance(w, torch.Tensor) else shown(w)
         raise TypeError(f"w must be a torch tensor of floating-point numbers, got {got}")
     if w.ndim != 2:
         raise ValueError(f"w must be a matrix (2 dimensions), got shape {tuple(w.shape)}")
@@ -44,11 +45,16 @@ def checked_row(method, settings):
     row = row_of(method)
     if row.needs == CALIBRATION:
         raise ValueError(
-            f"{row.name} looks at all inputs of a layer to round it once, and training rounds at "
-            "every step: take absmax or zero_point, whose grids it uses"
+            f"method {row.name} looks at all inputs of a layer to round it once, and training "
+            "rounds at every step: take absmax or zero_point, whose grids it uses"
         )
     row.check(settings)
-    return row, row.settings | settings
+    settings = row.settings | settings
+    if "bits" in settings:
+        settings["bits"] = whole("bits", settings["bits"], 2, 16)
+    if settings.get("group_size") is not None:
+        settings["group_size"] = whole("group_size", settings["group_size"], 1)
+    return row, settings
 
 
 def _rounded(w, row, settings):
@@ -63,7 +69,7 @@ def _rounded(w, row, settings):
         raise ValueError("w must be finite, and holds NaN or infinity: train at a smaller rate")
     size = settings["group_size"]
     if size is not None and x.shape[1] % size:
-        raise ValueError(f"group_size must divide the {x.shape[1]} values, got {size}")
+        raise ValueError(f"group_size must divide the {x.shape[1]} values, got {shown(size)}")
     parts = x.reshape(len(x), -1, size or x.shape[1])
     values = _on_grid(parts, make_grid(parts, settings))
     return values.reshape(w.shape).to(w.dtype)

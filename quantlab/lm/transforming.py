@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import whole
+from .._checks import flag, positive, whole
 from ..transforms import awq_scales, hadamard_product, smooth_scales
+from . import given
 from .calibration import calibration_windows
 from .online import attach, of
 
@@ -42,6 +43,9 @@ def smooth(model, texts=None, alpha=0.5):
     Raises ValueError for a model that is not built as Llama is or that is quantized, and for alpha
     outside 0 to 1. Source: Xiao et al. 2022, SmoothQuant, section 4.
     """
+    alpha = positive("alpha", alpha, or_zero=True)
+    if alpha > 1:
+        raise ValueError(f"alpha must be 0 to 1, got {alpha!r}")
     new = _copy(model, "lm.smooth")
     groups = [group for group in _groups(new) if group.after_norm]
     for group, peaks in zip(groups, _peaks(new, groups, texts), strict=True):
@@ -61,6 +65,8 @@ def awq(model, texts=None, bits=4, group_size=None):
     Raises ValueError for a model that is not built as Llama is or that is quantized, and as
     `awq_scales` does. Source: Lin et al. 2023, AWQ, section 3.2; the pairs are those of its code.
     """
+    bits = whole("bits", bits, 2, 16)
+    group_size = given.groups(group_size, given.model("model", model).matrices())
     new = _copy(model, "lm.awq")
     groups = _groups(new)
     for group, x in zip(groups, _inputs(new, groups, texts), strict=True):
@@ -83,9 +89,7 @@ def rotate(model, seed=0, online=True):
     Raises ValueError for a model that is not built as Llama is, that is quantized or turned.
     Source: Ashkboos et al. 2024, QuaRot, section 4, stage 1.
     """
-    seed = whole("seed", seed, 0)
-    if not isinstance(online, bool):
-        raise TypeError(f"online must be True or False, got {online!r}")
+    seed, online = whole("seed", seed, 0), flag("online", online)
     new = _copy(model, "lm.rotate")
     if turned := [name for name, layer in new.linears() if _is_turned(layer)]:
         raise ValueError(
@@ -150,7 +154,7 @@ def _groups(model):
 
 def _inputs(model, groups, texts):
     """Return for each group up to `TOKENS` of its inputs, an array (tokens, in)."""
-    windows = calibration_windows(model, texts)
+    windows = calibration_windows(model, texts, "texts")
     windows = windows[: max(1, TOKENS // windows.shape[1])]
     seen = [[] for _ in groups]
     _watch(model, groups, windows, lambda i, x: seen[i].append(x.numpy(force=True)))
@@ -164,7 +168,7 @@ def _peaks(model, groups, texts):
     def note(i, x):
         peaks[i] = np.maximum(peaks[i], x.abs().amax(0).numpy(force=True))
 
-    _watch(model, groups, calibration_windows(model, texts), note)
+    _watch(model, groups, calibration_windows(model, texts, "texts"), note)
     return peaks
 
 
@@ -265,7 +269,7 @@ def _is_turned(layer):
 
 def _copy(model, what):
     """Return a copy of a model that is not quantized and is built as Llama is; refuse another."""
-    name = model.name or "the model"
+    name = given.model("model", model).name or "the model"
     if any(held.quantized for held in model.body()):
         raise ValueError(
             f"{what} changes weights, and {name} holds codes ({model.quantization}): change first, "

@@ -10,7 +10,7 @@ from contextlib import suppress
 from fractions import Fraction
 
 from quantlab import binary
-from quantlab._checks import flag
+from quantlab._checks import flag, whole
 from quantlab._checks import text as checked_text
 from quantlab.show import html, style
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
@@ -189,6 +189,7 @@ def _worth(x, y, worth, counts):
 
 def byte_picture(high, low):
     """Return two signed 4-bit numbers, -8 to 7, in the one byte that holds both, as a picture."""
+    high, low = whole("high", high, -8, 7), whole("low", low, -8, 7)
     halves = [binary.to_bits(number, 4) for number in (high, low)]
     names = [_minus(number) for number in (high, low)]
     title = f"One byte holds two numbers of 4 bits: {names[0]} and {names[1]}"
@@ -207,8 +208,7 @@ def wheel_picture(bits=4):
 
     One step clockwise adds 1; the seam lies between the largest and the smallest number.
     """
-    if bits not in (2, 3, 4):
-        raise ValueError(f"bits must be 2 to 4, got {bits!r}")
+    bits = whole("bits", bits, 2, 4)
     count, top = 2**bits, 2 ** (bits - 1) - 1
     title = f"int{bits} is a wheel: one step past {top} lies {_minus(-top - 1)}"
     x0, y0, marks = 260, 206, []

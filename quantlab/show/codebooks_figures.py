@@ -115,6 +115,7 @@ def tradeoff(curves, title):
     curves: dict of name -> list of (block size, bits per weight, relative error), largest block
     first; up to four. The points of the first are named by their block size. title: the message.
     """
+    curves = given.curves(curves)
     fig, axes = style.figure(740, 400, title=title)
     colors = (style.INK, style.MIDDLE, style.MIDDLE, style.INK)
     looks = zip(curves.items(), colors, "os^D", ("-", "-", "-", "--"), strict=False)
@@ -162,6 +163,7 @@ SIZES = Scale(-4, 12.4, LEFT, RIGHT)  # typical weights that the block's picture
 SHARES = Scale(-1, 1, LEFT, RIGHT)
 DENSITY = Scale(0, 2.4, 386, 292)
 BLOCK_TOP, BLOCK_FLOOR, ROW = 28, 202, 4.6
+MANY = 80  # levels that are closer than pixels are
 
 
 def draw(found, handle="drag me"):
@@ -175,15 +177,26 @@ def draw(found, handle="drag me"):
 def _block_marks(found):
     words = f"{DRAWN} weights of one block. Dot: the weight, stroke: its error, lines: the levels"
     yield Text(LEFT, 11, words)
-    inside = found.places[(found.places >= SIZES.low) & (found.places <= SIZES.high)]
-    for x in map(SIZES, inside):
-        yield Line(((x, BLOCK_TOP), (x, BLOCK_FLOOR)), "quiet", width=1)
-    for row, (value, back) in enumerate(zip(found.neighbours, found.back, strict=True)):
-        y = BLOCK_TOP + 30 + ROW * row
-        yield Line(((SIZES(value), y), (SIZES(back), y)), "error", width=3)
-        yield Mark(SIZES(value), y, size=2.5)
+    rows = [BLOCK_TOP + 30 + ROW * row for row in range(len(found.neighbours))]
+    yield from block_marks(found, found.places, SIZES, (BLOCK_TOP, BLOCK_FLOOR), rows)
+
+
+def block_marks(found, levels, scale, ends, rows):
+    """Yield the marks of a block: a line at each level, each weight with its error, an axis.
+
+    found: has `neighbours`, the weights, and `back`, what comes of each. scale: of typical sizes.
+    ends: where the lines begin and the axis stands; rows: the heights of the weights, in pixels.
+    """
+    top, floor = ends
+    places = [scale(level) for level in levels if scale.low <= level <= scale.high]
+    many = len(places) > MANY
+    for x in np.unique(np.round(places) if many else places):  # one line for each pixel
+        yield Line(((x, top), (x, floor)), "quiet", width=0.4 if many else 1)
+    for y, value, back in zip(rows, found.neighbours, found.back, strict=True):
+        yield Line(((scale(value), y), (scale(back), y)), "error", width=3)
+        yield Mark(scale(value), y, size=2.5)
     numbers = ticks(range(-4, 13, 2))
-    yield from across(SIZES, BLOCK_FLOOR, numbers, "size of the weight, in typical sizes")
+    yield from across(scale, floor, numbers, "size of the weight, in typical sizes")
 
 
 def _handle(found, name):

@@ -11,10 +11,10 @@ import numpy as np
 from IPython.display import HTML
 
 from quantlab import errors
-from quantlab._checks import one_of
+from quantlab._checks import one_of, shown, text
 from quantlab.experiments.one_layer import GROUP, RULES, Setting, choose, frontier
 from quantlab.methods import WEIGHT_ONLY
-from quantlab.show import drawing, html, matrix, style
+from quantlab.show import drawing, given, html, matrix, style
 from quantlab.show.drawing import Drawing, Line, Mark, Scale, Text
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.model import look
@@ -35,6 +35,8 @@ def article_table(rows, exact, published):
     exact: (3, 2). published: {method: three rows of two numbers, or of the text that was printed,
     None for a row that is not known}; it stands under the first line of that method.
     """
+    _check_rows(rows, exact)
+    _check_published(published, exact)
     titles = ("method", "X", "W", "row 1", "", "row 2", "", "row 3", "", "error")
     lines, quiet, left = [], [], dict(published)
     for method, x_bits, w_bits, product in rows:
@@ -46,6 +48,30 @@ def article_table(rows, exact, published):
             lines += _printed_lines(left.pop(method), product)
     lines = [[text.replace("-", "−") for text in line] for line in lines]
     return HTML(html.table(lines, titles, row_names=True, quiet=quiet))
+
+
+def _check_rows(rows, exact):
+    """Refuse what are no results of methods beside an exact one, a matrix."""
+    exact = given.numbers("exact", exact, 2)
+    fit = isinstance(rows, (list, tuple)) and rows
+    if not fit or not all(isinstance(row, (list, tuple)) and len(row) == 4 for row in rows):
+        raise TypeError(f"rows must be (method, bits of X, bits of W, product), got {shown(rows)}")
+    for name, _, _, product in rows:
+        product = given.numbers(f"the product in rows of {shown(name)}", product)
+        if product.shape != exact.shape:
+            raise ValueError(
+                f"rows and exact need one shape: {shown(name)} has {product.shape}, the exact "
+                f"product {exact.shape}"
+            )
+
+
+def _check_published(published, exact):
+    if not isinstance(published, dict):
+        raise TypeError(f"published must be a dict by methods, got {shown(published)}")
+    for name, printed in published.items():
+        fit = isinstance(printed, (list, tuple)) and len(printed) == len(exact)
+        if not fit or not all(row is None or len(row) == 2 for row in printed):
+            raise ValueError(f"published needs three rows of {shown(name)}, got {shown(printed)}")
 
 
 def _printed_lines(printed, product):
@@ -64,8 +90,11 @@ def product_figure(rows, exact, title):
 
     rows, exact: as in `article_table`; the exact row is left out. title: the message, a sentence.
     """
+    _check_rows(rows, exact)
     found = [(name, x, w, errors.relative(p, exact)) for name, x, w, p in rows]
     found = [row for row in found if row[3] > 0]
+    if not found:
+        raise ValueError("rows must hold a product that is not exact: nothing is left to draw")
     fig, axes = style.figure(style.WIDEST, 140 + 27 * len(found), title=title)
     for place, (_, _, w, error) in enumerate(found):
         low = str(w).startswith("4")
@@ -107,6 +136,8 @@ def pareto_figure(points, title, named=None, window=None, height=540):
     get a label, None: all in sight. window: (fewest bits, most bits) to show, None: all.
     Raises ValueError for a label that finds no room.
     """
+    given.results("points", points, "setting", "bits", "error")
+    text("title", title)
     low, high = window or (1.2, max(p.bits for p in points) + 0.2)
     seen = [p for p in points if low <= p.bits <= high]
     best_ones, percents = frontier(points), [100 * p.error for p in seen]
@@ -205,6 +236,7 @@ def _key(y):
 
 def point_table(points):
     """Show points by their bits; those on the frontier are marked with a word."""
+    given.results("points", points, "setting", "bits", "error")
     best_ones = set(frontier(points))
     rows = [
         [str(p.setting), f"{p.bits:.3f}", f"{100 * p.error:.2f} %",
@@ -273,14 +305,14 @@ TITLES = ("method", "its best setting", "true bits", "error", "")
 def render(choice):
     """Return a `Choice` as HTML: the best of each method, and all points with the budget."""
     # Fixed widths: nothing moves when a longer setting wins.
-    table = html.table(rows(choice), TITLES, widths=(105, 420, 65, 75, 90))
+    table = html.table(_rows(choice), TITLES, widths=(105, 420, 65, 75, 90))
     budget = html.span(f"At most {choice.budget:.2f} bits: ", html.QUIET)
     return (
         f'<div style="color:{html.INK};font-size:16px;line-height:1.4">'
         f'<div data-said style="margin:6px 0">{budget}'
         f"{html.span(_answer(choice), bold=True)}</div>"
         '<div class="scroll" style="overflow-x:auto;white-space:nowrap">'
-        f"{table}</div>{draw(choice).svg()}</div>"
+        f"{table}</div>{_draw(choice).svg()}</div>"
     )
 
 
@@ -295,7 +327,7 @@ def _percent(point):
     return f"{100 * point.error:.3f} %"  # the same decimals in all rows: digits under digits
 
 
-def rows(choice):
+def _rows(choice):
     """Return the best point of each method as texts, under `TITLES`."""
     found = []
     for method, point in choice.by_method.items():
@@ -310,7 +342,7 @@ def rows(choice):
     return found
 
 
-def draw(choice):
+def _draw(choice):
     """Return the `Drawing` of a `Choice`: all points, the frontier of the allowed, the budget."""
     percents = [100 * p.error for p in choice.points]
     scale = Scale(0.8 * min(percents), 1.25 * max(percents), FLOOR, TOP, log=True)
@@ -334,7 +366,7 @@ def draw(choice):
     return Drawing(WIDTH, HEIGHT, tuple(marks), label)
 
 
-def snapshot(points, budget, layer):
+def _snapshot(points, budget, layer):
     """Return one setting of the explorer as a picture."""
     found = choose(points, budget)
     best = found.best
@@ -342,10 +374,10 @@ def snapshot(points, budget, layer):
         f"{layer}: {budget:.2f} bits buy an error of {_percent(best)} with {best.setting.method}"
     )
     edges = ((8, "start"), (126, "start"), (636, "end"), (728, "end"))
-    lines = [row[:4] for row in (TITLES, *rows(found))]
+    lines = [row[:4] for row in (TITLES, *_rows(found))]
     table = drawing.table(lines, edges, "the best setting of each method")
-    said = "; ".join(", ".join(filter(None, row)) for row in rows(found))
-    return drawing.flow([table, draw(found)]).picture(title, f"{title}. {said}.")
+    said = "; ".join(", ".join(filter(None, row)) for row in _rows(found))
+    return drawing.flow([table, _draw(found)]).picture(title, f"{title}. {said}.")
 
 
 def explorer(measured, budget=4.2):
@@ -370,7 +402,7 @@ def explorer(measured, budget=4.2):
         },
         answer,
         title="What does your budget of bits per weight buy?",
-        static=snapshot(measured[layers[0]], budget, layers[0]),
+        static=_snapshot(measured[layers[0]], budget, layers[0]),
         height=520,
     )
 

@@ -356,6 +356,10 @@ def _short(number):
     return f"{round(float(number), 2):g}"
 
 
+def _written(value):
+    return html.escape(value) if isinstance(value, str) else _short(value)
+
+
 def _path(points):
     return " ".join(f"{_short(x)},{_short(y)}" for x, y in points)
 
@@ -363,7 +367,7 @@ def _path(points):
 def _tag(name, text="", **attributes):
     """Return an SVG element; attributes that are None are left out."""
     written = "".join(
-        f' {key.replace("_", "-")}="{value if isinstance(value, str) else _short(value)}"'
+        f' {key.replace("_", "-")}="{_written(value)}"'
         for key, value in attributes.items()
         if value is not None
     )

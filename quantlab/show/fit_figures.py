@@ -7,8 +7,9 @@ import ipywidgets as widgets
 import numpy as np
 
 from quantlab import fit, memory
+from quantlab._checks import positive, shown, text, whole
 from quantlab.experiments.fits import COST
-from quantlab.show import html, matrix, style
+from quantlab.show import given, html, matrix, style
 from quantlab.show.drawing import Box, Drawing, Text, named
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.memory_figures import size_text
@@ -26,6 +27,7 @@ DASHES = ("-", "--", "-.", ":", (0, (1, 3)), (0, (8, 2)))
 
 def speed_table(speeds):
     """Return the `Speed`s as a table, for the end of a cell."""
+    given.results("speeds", speeds, "name", "type", "bytes", "tokens_per_second")
     rows = [
         [s.name, s.type, f"{s.bytes / 1e6:.1f}", f"{s.tokens_per_second:,.0f}",
          f"{s.bytes_per_second / 1e9:.1f}"]
@@ -37,12 +39,20 @@ def speed_table(speeds):
 
 def together_table(measured):
     """Return (texts, tokens a second) as a table: all of them, and each alone."""
+    for n, speed in given.numbers("measured", measured, 2):
+        whole("texts in measured", n, 1), positive("the speed in measured", speed)
     rows = [[str(n), f"{speed:,.0f}", f"{speed / n:,.0f}"] for n, speed in measured]
     return matrix.table(rows, ("texts at once", "tokens per second", "of each text"))
 
 
 def growth_figure(names, longest=131_072):
     """Return the picture of what models keep of a text, in GB, against its length in tokens."""
+    if not isinstance(names, (list, tuple)) or not 0 < len(names) <= len(DASHES):
+        raise ValueError(f"names must be 1 to {len(DASHES)} names of models, got {shown(names)}")
+    for name in names:
+        if text("names", name) not in fit.shipped():
+            raise ValueError(f"names must be of ql.fit.shipped(), got {shown(name)}")
+    whole("longest", longest, 2, most=fit.MOST_TOKENS)
     fig, axes = style.figure(720, 360)
     lengths = np.linspace(1, longest, 60).astype(int)
     ends = []
@@ -66,6 +76,7 @@ def growth_figure(names, longest=131_072):
 
 def channels_figure(keys, values):
     """Return the picture of the mean size of each number of a head: keys above, values below."""
+    keys, values = given.numbers("keys", keys, 2), given.numbers("values", values, 2)
     fig, both = style.figure(720, 400, rows=2, sharex=True)
     peaks = []
     for axes, x, name in zip(both, (keys, values), ("keys", "values"), strict=True):
@@ -84,6 +95,7 @@ def channels_figure(keys, values):
 
 def losses_table(losses):
     """Return the `Loss`es as a table."""
+    given.results("losses", losses, "part", "format", "nats")
     rows = [
         [loss.part, f"a {loss.format.along}", "yes" if loss.format.turned else "no",
          f"{loss.nats:.4f}"]
@@ -94,6 +106,12 @@ def losses_table(losses):
 
 def plans_table(found):
     """Return plans as a table: a row per model, a column per machine, the best that fits."""
+    if not isinstance(found, dict) or not found:
+        raise TypeError(f"found must be a dict by (model, machine), got {shown(found)}")
+    for key, value in found.items():
+        if not all(isinstance(one, tuple) and len(one) == 2 for one in (key, value)):
+            raise TypeError(f"found must hold (format, Plan) by (model, machine), got {shown(key)}")
+        given.result("found", value[1], "spare_bytes", "total_bytes", "tokens_per_second")
     models = list(dict.fromkeys(model for model, _ in found))
     machines = list(dict.fromkeys(machine for _, machine in found))
     rows = [[model, *(_cell(*found[model, one]) for one in machines)] for model in models]
@@ -125,7 +143,7 @@ def planner():
         },
         lambda **settings: render(*planned(**settings)),
         title="Does it fit, and how fast is it at best?",
-        static=snapshot(*planned("Llama 3.1 8B", "bf16", "bf16", 8192, 1, "RTX 4090")),
+        static=_snapshot(*planned("Llama 3.1 8B", "bf16", "bf16", 8192, 1, "RTX 4090")),
         height=300,
     )
 
@@ -160,7 +178,7 @@ def render(model, format, plan):
     )
 
 
-def snapshot(model, format, plan):
+def _snapshot(model, format, plan):
     """Return the planner's answer as a picture, for readers without a kernel."""
     words = sentence(model, format, plan)
     drawn = bar(format, plan)

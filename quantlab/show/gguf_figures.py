@@ -3,10 +3,11 @@
 import ipywidgets as widgets
 import numpy as np
 
+from quantlab._checks import shown, text, whole
 from quantlab.experiments.gguf_bytes import PARTS, block_fields
 from quantlab.experiments.super_block import PLACE, SIZE, explore, scale_words
 from quantlab.gguf import TYPES
-from quantlab.show import hexes, html, matrix
+from quantlab.show import given, hexes, html, matrix
 from quantlab.show.drawing import (
     Box,
     Drawing,
@@ -36,6 +37,8 @@ def rooms(contents, size):
 
     contents: its `experiments.gguf_bytes.Contents`. size: its bytes.
     """
+    given.result("contents", contents, "tensors")
+    whole("size", size, 1)
     starts = [*(tensor.start for tensor in contents.tensors), size]
     room = {"header, entries and lists": contents.tensors[0].start}
     for tensor, end in zip(contents.tensors, starts[1:], strict=True):
@@ -60,8 +63,12 @@ def types_table(found, name):
 
     found: {format: {layer: relative error}}. name: of the layer that gets a column of its own.
     """
-    rows = []
+    rows, name = [], text("name", name)
+    if not isinstance(found, dict) or not found:
+        raise TypeError(f"found must be a dict by formats, got {shown(found)}")
     for kind, errors in found.items():
+        if name not in given.by_name("found", errors, 0):
+            raise ValueError(f"name must be one of {', '.join(errors)}, got {shown(name)}")
         bits = TYPES[kind].bits_per_value if kind in TYPES else 4.5
         values = TYPES[kind].values if kind in TYPES else 64
         span = f"{min(errors.values()):.2%} to {max(errors.values()):.2%}"
@@ -76,6 +83,8 @@ def mix_table(tensors):
 
     tensors: names by their types, as `GGUFFile` has them.
     """
+    if not isinstance(tensors, dict) or not any(isinstance(n, tuple) for n in tensors.values()):
+        raise TypeError(f"tensors must be a dict of names by their types, got {shown(tensors)}")
     kinds = {name: kind for kind, names in tensors.items() for name in names}
     layers = 1 + max(int(name.split(".")[1]) for name in kinds if name.startswith("blk."))
     rows = [
@@ -90,6 +99,9 @@ def chances_table(prompt, tokenizer, chances, opened, top=5):
 
     chances: of all tokens, in PyTorch. opened: what `lm.run_gguf` opened, by its name.
     """
+    text("prompt", prompt), whole("top", top, 1, len(given.numbers("chances", chances, 1)))
+    given.result("tokenizer", tokenizer, "decode")
+    given.results_by_name("opened", opened, "log_probabilities")
     best, columns = np.argsort(-chances)[:top].tolist(), []
     for running in opened.values():
         told = running.log_probabilities(prompt, top=len(chances))
@@ -104,6 +116,7 @@ def chances_table(prompt, tokenizer, chances, opened, top=5):
 
 def cost_table(costs):
     """Return `Cost`s by name as a table; the first is what the losses are compared to."""
+    given.results_by_name("costs", costs, "name", "bits", "perplexity", "facts", "above")
     first = next(iter(costs.values()))
     rows = [
         [kind, f"{cost.bits:.4g}", f"{cost.perplexity:.2f}", str(cost.facts), _above(cost, first)]
@@ -125,6 +138,9 @@ def one_table(costs, files, speeds):
 
     costs: `Cost`s by name. files: `GGUFFile`s of some of them. speeds: `Speed`s by name.
     """
+    given.results_by_name("costs", costs, "bits", "perplexity", "facts")
+    given.results_by_name("files", files, "bytes")
+    given.results_by_name("speeds", speeds, "best")
     rows = []
     for kind in dict.fromkeys([*costs, *speeds]):
         cost, file, speed = (of.get(kind) for of in (costs, files, speeds))
@@ -147,8 +163,11 @@ def speed_figure(models):
 
     models: {name of a model: {type: (tokens per second, bytes of the file)}}, F16 among the types.
     """
+    if not isinstance(models, dict) or not models:
+        raise TypeError(f"models must be a dict by names, got {shown(models)}")
     drawings, said = [], []
     for name, types in models.items():
+        given.by_name("models", types, 1)
         most = max(speed for speed, _ in types.values())
         for kind, (speed, size) in types.items():
             words = f"{name}, {kind}, {size / 1e6:,.3g} MB: {speed:,.0f} tokens per second"
@@ -267,12 +286,12 @@ def explorer(weights):
         },
         lambda **settings: render(explore(weights, **settings)),
         title="Drag one weight of a super-block",
-        static=snapshot(explore(weights)),
+        static=_snapshot(explore(weights)),
         height=HEIGHT + 340,
     )
 
 
-def snapshot(found):
+def _snapshot(found):
     """Return an `Exploration` as a picture."""
     title = f"{found.type}: one weight of {found.outlier:g} typical sizes, and its neighbours"
     said = (f"{name} {_rounded(number)} {unit}".strip() for name, number, unit in facts(found))

@@ -50,3 +50,39 @@ def quantized(value, kind):
     if not isinstance(value, kind):
         raise TypeError(f"quantized must be a {kind.__name__}, got {shown(value)}")
     return value
+
+
+def result(name, value, *fields):
+    """Return `value`, something measured that has all of `fields`."""
+    missing = [field for field in fields if not hasattr(value, field)]
+    if missing:
+        raise TypeError(f"{name} must be a result with {', '.join(missing)}, got {shown(value)}")
+    return value
+
+
+def results(name, value, *fields):
+    """Return a list of one thing measured or more, each with all of `fields`."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise TypeError(f"{name} must be a list of results, one at least, got {shown(value)}")
+    return [result(f"each of {name}", one, *fields) for one in value]
+
+
+def curves(value, most=4):
+    """Check a dict from up to `most` names to lists of (block size, bits, error), and return it."""
+    for name, points in by_name("curves", value, 2).items():
+        if points.shape[1] != 3:
+            raise ValueError(
+                f"curves[{name!r}] must hold (block size, bits, error), got shape {points.shape}"
+            )
+    if len(value) > most:
+        raise ValueError(f"curves must be at most {most}, got {len(value)}")
+    return value
+
+
+def results_by_name(name, value, *fields):
+    """Return a dict from names to things measured, one at least, each with all of `fields`."""
+    if not isinstance(value, dict) or not value:
+        raise TypeError(f"{name} must be a dict from names to results, got {shown(value)}")
+    for key, one in value.items():
+        result(f"{name}[{text(f'a key of {name}', key)!r}]", one, *fields)
+    return value

@@ -21,29 +21,29 @@ TABLE, CHART = 254, 384  # where the arithmetic and the chart begin
 STANDS, CODES, INVERSE, ADDED = (66, 84), (250, 46), (358, 116), (490, 130)
 
 
-def decimals(values):
+def _decimals(values):
     """Return how many decimals show the largest magnitude of `values` with four digits.
 
-    >>> decimals([0.5, -0.69]), decimals([12.5]), decimals([123456.0]), decimals([0.0])
-    (4, 2, 0, 3)
+    >>> [_decimals(some) for some in ([0.5, -0.69], [12.5], [123456.0], [0.0])]
+    [4, 2, 0, 3]
     """
     top = float(np.abs(values).max())
     return max(3 - floor(log10(top)), 0) if top else 3
 
 
-def fixed(value, places):
+def _fixed(value, places):
     """Return `value` with that many decimals, a minus sign if it has one, and no minus zero."""
     return f"{round(float(value), places) + 0.0:.{places}f}".replace("-", "−")
 
 
-def four(value):
+def _four(value):
     """Return `value` with four digits; below 1e-9 it is written 0, as there is no room for more.
 
-    >>> four(0.0047824), four(17253.4), four(1.2e-16)
+    >>> _four(0.0047824), _four(17253.4), _four(1.2e-16)
     ('0.004782', '17253', '0.000')
     """
     value = value if abs(value) >= 1e-9 else 0
-    return fixed(value, decimals([value]))
+    return _fixed(value, _decimals([value]))
 
 
 # ---------------------------------------------------------------------------- what stands where
@@ -53,15 +53,15 @@ def draw(found, number):
     """Return the `Drawing` of one step of a `Walk`. number: from 0."""
     number = whole("step", number, 0, len(found.steps) - 1)
     marks = (
-        Text(8, 16, heading(found, number), bold=True, key="heading"),
+        Text(8, 16, _heading(found, number), bold=True, key="heading"),
         *_matrices(found, number),
         *_arithmetic(found, number),
         *_chart(found, number),
     )
-    return Drawing(WIDTH, HEIGHT, marks, describe(found, number))
+    return Drawing(WIDTH, HEIGHT, marks, _describe(found, number))
 
 
-def heading(found, number):
+def _heading(found, number):
     """Return which step this is, in words."""
     return f"Step {number + 1} of {len(found.steps)}: row {found.steps[number].row + 1} is rounded"
 
@@ -74,7 +74,7 @@ def _matrices(found, number):
     yield from _name(ADDED, 2, "added to the", "rows below")
     for i in rows:
         yield Text(8, _middle(i), f"row {i + 1}", bold=i == step.row)
-    places = decimals(found.w)
+    places = _decimals(found.w)
     yield from _panel("stands", STANDS, found.before[number], places, rows, step.row)
     for done in found.steps[: number + 1]:
         yield from _panel("code", CODES, done.codes[None], 0, [done.row], step.row)
@@ -82,10 +82,10 @@ def _matrices(found, number):
             corner = (CODES[0] + CODES[1] * j + 1, TOP + ROW * done.row + 2)
             yield Box(*corner, CODES[1] - 5, ROW - 6, fill="none", edge="ink")
     inverse = step.inverse_row[:, None]
-    yield from _panel("inverse", INVERSE, inverse, decimals(inverse), rows[step.row :])
+    yield from _panel("inverse", INVERSE, inverse, _decimals(inverse), rows[step.row :])
     added = [s.compensation for s in found.steps]
     heat = np.abs(step.compensation) / (np.abs(added).max() or 1)
-    places = decimals(added)  # of all steps, as the heat is, so that a little looks little
+    places = _decimals(added)  # of all steps, as the heat is, so that a little looks little
     below = rows[step.row + 1 :]
     yield from _panel("added", ADDED, step.compensation, places, below, heat=heat)
     frame = (STANDS[0] - 1, TOP + ROW * step.row - 2, INVERSE[0] + INVERSE[1] - STANDS[0] + 2)
@@ -110,7 +110,7 @@ def _panel(name, place, values, places, rows, current=None, heat=None):
                 yield Box(*corner, width - 2, ROW - 2, "error", shade=heat[i, j] / 2)
             role = "quiet" if current is not None and i < current else "ink"
             x, y = corner[0] + width - 10, _middle(i)
-            yield Text(x, y, fixed(value, places), "end", role, key=f"{name}-{i}-{j}")
+            yield Text(x, y, _fixed(value, places), "end", role, key=f"{name}-{i}-{j}")
 
 
 def _middle(row):
@@ -123,20 +123,21 @@ def _arithmetic(found, number):
     lost = step.weights - step.quantized
     columns = (
         (216, "weight", "stands at"), (346, "times", "code × step"), (432, "back", "back"),
-        (520, "lost", "lost"), (742, "error", f"error = lost ÷ {four(step.inverse_row[step.row])}"),
+        (520, "lost", "lost"),
+        (742, "error", f"error = lost ÷ {_four(step.inverse_row[step.row])}"),
     )  # fmt: skip
     for edge, _, name in columns:
         yield Text(edge, TABLE, name, "end", "quiet")
-    places = decimals(found.w)
+    places = _decimals(found.w)
     for j, code in enumerate(step.codes):
         y = TABLE + 26 * (j + 1)
         yield Text(8, y, f"column {j + 1}", bold=True)
         texts = (
-            fixed(step.weights[j], places),
-            f"{code} × {fixed(found.scale[j], places)}".replace("-", "−"),
-            fixed(step.quantized[j], places),
-            fixed(lost[j], places),
-            fixed(step.error[j], decimals(step.error)),
+            _fixed(step.weights[j], places),
+            f"{code} × {_fixed(found.scale[j], places)}".replace("-", "−"),
+            _fixed(step.quantized[j], places),
+            _fixed(lost[j], places),
+            _fixed(step.error[j], _decimals(step.error)),
         )
         for (edge, key, _), text in zip(columns, texts, strict=True):
             role = "error" if key in ("lost", "error") else "ink"
@@ -162,11 +163,11 @@ def _chart(found, number):
     )
     yield Line(((done.start, low), (done.end, low)), "grid")
     yield Text(done.start - 10, low, "0", "end", "quiet")
-    yield Text(done.start - 10, high, four(top), "end", "quiet", key="top")
+    yield Text(done.start - 10, high, _four(top), "end", "quiet", key="top")
     for i in range(rows + 1):
         yield Text(done(i), low + 18, str(i), "middle", "quiet")
     yield Text(done.end, low + 38, "rows done", "end", "quiet")
-    texts = [four(errors[number]) for _, _, errors, *_ in series]
+    texts = [_four(errors[number]) for _, _, errors, *_ in series]
     after = [len(text.partition(".")[2]) for text in texts]
     for line, (key, name, errors, role, dashed, mark) in enumerate(series):
         y = CHART + 32 + 28 * line
@@ -183,10 +184,10 @@ def _chart(found, number):
 # ------------------------------------------------------------------------------ what is seen
 
 
-def describe(found, number):
+def _describe(found, number):
     """Return one step in words, with its two layer errors."""
-    errors = f"GPTQ {four(found.gptq[number])}, round to nearest {four(found.rounded[number])}"
-    return f"{heading(found, number)}. Layer error so far: {errors}."
+    errors = f"GPTQ {_four(found.gptq[number])}, round to nearest {_four(found.rounded[number])}"
+    return f"{_heading(found, number)}. Layer error so far: {errors}."
 
 
 def render(step, example, bits, damping):
@@ -197,14 +198,14 @@ def render(step, example, bits, damping):
 def snapshot(number=2, example="correlated inputs", bits=3, damping=0.01):
     """Return one step as a picture. number: from 0. The others as for `walk`."""
     found = walk(example, bits, damping)
-    step, places = found.steps[number], decimals([s.compensation for s in found.steps])
+    step, places = found.steps[number], _decimals([s.compensation for s in found.steps])
     added = "; ".join(
-        f"row {i + 1} {', '.join(fixed(v, places) for v in step.compensation[i])}"
+        f"row {i + 1} {', '.join(_fixed(v, places) for v in step.compensation[i])}"
         for i in range(step.row + 1, len(found.w))
     )
     words = f"Its codes: {', '.join(map(str, step.codes))}. Added below: {added}."
     title = f"{example}, {bits} bits, damping {damping}"
-    return draw(found, number).picture(title, f"{title}. {describe(found, number)} {words}")
+    return draw(found, number).picture(title, f"{title}. {_describe(found, number)} {words}")
 
 
 # ------------------------------------------------------------------------------------ the wiring

@@ -9,7 +9,7 @@ import ipywidgets as widgets
 from IPython.display import HTML
 
 from quantlab.experiments.loads import AT_ONCE
-from quantlab.show import html, matrix
+from quantlab.show import given, html, matrix
 from quantlab.show.drawing import Box, Drawing, named, piled
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
@@ -20,6 +20,8 @@ NAMES = ("quant_type", "use_double_quant", "compute_dtype")  # the flags, after 
 
 def difference(before, after):
     """Return what one more flag changed, as two lines of text."""
+    for name, one in (("before", before), ("after", after)):
+        given.result(name, one, "bytes", "perplexity")
     change, rise = after.bytes - before.bytes, after.perplexity - before.perplexity
     return (
         f"bytes       {before.bytes:>10,} -> {after.bytes:>10,}  ({change:+,})\n"
@@ -29,7 +31,7 @@ def difference(before, after):
 
 def table(loads):
     """Return the loads as a table, for the end of a cell. The first is what they compare to."""
-    first = loads[0]
+    first, *_ = given.results("loads", loads, "name", "bytes", "perplexity")
     rows = [
         [
             load.name,
@@ -46,6 +48,7 @@ def table(loads):
 
 def memory_figure(loads):
     """Return the picture of the loads' bytes: what stays in 16 bits, codes, and scales."""
+    given.results("loads", loads, "name", "bytes", "kept", "codes", "scales")
     smallest = min(loads, key=lambda load: load.bytes)
     title = (
         f"{loads[0].bytes / smallest.bytes:.1f} times smaller, not 4: "
@@ -109,6 +112,7 @@ def explorer(measured, first):
 
 def trials_table(trials):
     """Return trials on one machine as a table with a column for each, and what it cannot say."""
+    given.results("trials", trials, "on_gpu", "predicted", "counted", "taken", "bits_per_byte")
     on_gpu = trials[0].on_gpu
     rows = [
         _megabytes("predicted from its shape, MB", [t.predicted for t in trials]),
@@ -140,6 +144,7 @@ def _megabytes(what, sizes):
 
 def side_by_side(trials):
     """Return how each trial continued the prompt, as a table with a column for each."""
+    given.results("trials", trials, "name", "text")
     return HTML(html.table([[t.text for t in trials]], [t.name for t in trials]))
 
 

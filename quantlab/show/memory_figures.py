@@ -8,6 +8,7 @@ import ipywidgets as widgets
 from traitlets import dlink
 
 from quantlab import memory
+from quantlab._checks import positive
 from quantlab.experiments.footprint import BLOOM, DEVICES, FORMATS, MODELS, footprint
 from quantlab.show import html, style
 from quantlab.show.drawing import Box, Drawing, Scale, Text, named, piled
@@ -201,6 +202,9 @@ def cache_figure(weight_bytes, bytes_per_token, device_bytes):
 
     weight_bytes: of the weights. bytes_per_token: of the KV cache. device_bytes: of one device.
     """
+    for name, size in (("weight_bytes", weight_bytes), ("bytes_per_token", bytes_per_token),
+                       ("device_bytes", device_bytes)):  # fmt: skip
+        positive(name, size)
     fig, axes = style.figure(720, 330)
     tokens = (0, 18_000)
     need = [(weight_bytes + t * bytes_per_token) / memory.GB for t in tokens]

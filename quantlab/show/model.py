@@ -11,10 +11,11 @@ import matplotlib
 import numpy as np
 from IPython.display import HTML, display
 
+from quantlab._checks import positive, shown, text
 from quantlab.experiments import whole_model
 from quantlab.experiments.whole_model import FIXED, SETTINGS, TRAINED, Setting, normal
 from quantlab.methods import WEIGHT_ONLY
-from quantlab.show import html, matrix, style
+from quantlab.show import given, html, matrix, style
 from quantlab.show.drawing import Box, Drawing, Mark, Scale, Text, across, flow, ticks, upwards
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import SNAPSHOT
@@ -100,6 +101,8 @@ def parted(text, other):
 
 def texts(results, reference):
     """Return the continuations as a table; a bar stands where each leaves that of `reference`."""
+    given.results("results", results, "setting", "text")
+    given.result("reference", reference, "text")
     header = "".join(
         f'<th scope="col" style="text-align:left">{h}</th>' for h in ("model", "what it writes")
     )
@@ -129,6 +132,7 @@ def cost_figure(results, title):
     results: those of 16 bits, which diverge from nothing, are on the right alone. title: the
     message, a sentence.
     """
+    given.results("results", results, "setting", "bits", "divergence", "facts")
     fig, (left, right) = style.figure(style.WIDEST, 480, title=title, columns=2)
     left.set(ylabel="divergence, nats per token", yscale="log")
     style.plain(left.yaxis)
@@ -180,11 +184,23 @@ def short(name):
     return f"{parts[-1]} of block {parts[2]}"
 
 
+def _by_layer(name, value):
+    """Return a dict from names of a Llama's layers to numbers."""
+    for layer in given.by_name(name, value, 0):
+        if not re.fullmatch(r"model\.layers\.\d+\.\w+\.\w+", layer):
+            raise ValueError(
+                f"{name} must be by names as model.layers.0.mlp.up_proj, got {layer!r}"
+            )
+    return value
+
+
 def layer_figure(costs, title):
     """Return the picture of what each layer costs alone: a row per block, a column per kind.
 
     costs: {name of a layer of a Llama: divergence in nats}. title: the message, a sentence.
     """
+    costs = {name: float(cost) for name, cost in _by_layer("costs", costs).items()}
+    text("title", title)
     places = {name: (int(name.split(".")[2]), name.split(".")[-1]) for name in costs}
     blocks, worst = 1 + max(block for block, _ in places.values()), max(costs.values())
     marks = [Text(8, 45 * i + 22, f"block {i}") for i in range(blocks)]
@@ -207,6 +223,10 @@ def activation_figure(largest, typical, title, threshold=6.0):
 
     largest, typical: {name of a layer: magnitude}. threshold: of LLM.int8(), a dashed line.
     """
+    largest, typical = _by_layer("largest", largest), _by_layer("typical", typical)
+    if largest.keys() - typical.keys():
+        raise ValueError(f"typical must name the layers of largest, got {shown([*typical])}")
+    positive("threshold", threshold)
     fig, axes = style.figure(style.WIDEST, 170 + 22 * len(largest), title=title)
     rows = np.arange(len(largest))
     low, high = ([of[name] for name in largest] for of in (typical, largest))

@@ -71,10 +71,10 @@ def parts_table(found):
 def flags_table(flags):
     """Return the `Flag`s as a table."""
     rows = [
-        [f.changed, f"{f.weights / 1e6:.3f}", f"{f.peak / 1e6:.3f}", f"{f.perplexity:.2f}"]
+        [f.changed, f"{f.weights / 1e6:.3f}", f"{f.peak / 1e6:.3f}", f"{f.divergence:.4f}"]
         for f in flags
     ]
-    header = ("changed", "weights, MB", "peak of 16 tokens, MB", "perplexity, untrained")
+    header = ("changed", "weights, MB", "peak of 16 tokens, MB", "divergence, untrained")
     return matrix.table(rows, header)
 
 

@@ -8,9 +8,11 @@ picture (`snapshot`), and `explorer` wires them to controls.
 import ipywidgets as widgets
 import numpy as np
 
+from quantlab._checks import shown
 from quantlab.experiments.shared_scales import BLOCKS, ELEMENTS, explore
-from quantlab.show import html, matrix, style
-from quantlab.show.drawing import Box, Drawing, Line, Mark, Scale, Text, across, dragged, ticks
+from quantlab.show import given, html, matrix, style
+from quantlab.show.codebooks_figures import block_marks
+from quantlab.show.drawing import Box, Drawing, Line, Scale, Text, dragged
 from quantlab.show.explorer import Explorer, control
 from quantlab.show.registry import RUN
 
@@ -24,7 +26,7 @@ def hole(element, title):
 
     element: a `MiniFloat` that saturates. title: the message, a sentence.
     """
-    values = element.finite_values()
+    values = given.of_format("element", element).finite_values()
     values = values[values >= 0]
     numbers = np.linspace(0, values[-1] * 4 / 3, 2001)
     off = np.abs(element.round(numbers) - numbers)
@@ -46,6 +48,7 @@ def tradeoff(curves, title):
     curves: dict of name -> list of (block size, bits per weight, relative error), largest block
     first; up to four. title: the message, a sentence.
     """
+    curves = given.curves(curves)
     fig, axes = style.figure(740, 380, title=title)
     looks = zip(curves.items(), "osD^", ("-", "--", "-.", ":"), strict=False)
     said, least = [], np.floor(min(point[1] for points in curves.values() for point in points))
@@ -74,6 +77,7 @@ def whole_model(results, title):
 
     results: as `shared_scales.measure` returns them. title: the message, a sentence.
     """
+    given.results("results", results, "setting", "divergence", "error")
     fig, axes = style.figure(740, 96 + 27 * len(results), title=title)
     names, said = [], []
     for row, found in enumerate(results):
@@ -99,8 +103,12 @@ def model_table(results, reference):
 
     reference: (perplexity, facts) of the model itself, the first row.
     """
+    given.results("results", results, "setting", "bits", "perplexity", "divergence", "facts")
+    reference = given.numbers("reference", reference, 1)
+    if len(reference) != 2:
+        raise ValueError(f"reference must be (perplexity, facts), got {shown(reference)}")
     titles = ("format", "what is in it", "bits", "perplexity", "divergence", "±", "facts")
-    rows = [["as trained", "–", "16.00", f"{reference[0]:.2f}", "0", "", str(reference[1])]]
+    rows = [["as trained", "–", "16.00", f"{reference[0]:.2f}", "0", "", f"{reference[1]:.0f}"]]
     for found in results:
         numbers = [f"{found.bits:.2f}", f"{found.perplexity:.2f}", f"{found.divergence:.4f}"]
         setting = found.setting
@@ -166,21 +174,9 @@ def draw(found, handle="drag me"):
 def _block_marks(found):
     words = "One block. Dot: the weight, stroke: its error, lines: the values that the block has"
     yield Text(LEFT, 11, words)
-    inside = found.levels[(found.levels >= SIZES.low) & (found.levels <= SIZES.high)]
-    places = np.unique(
-        [round(SIZES(level)) if len(inside) > 80 else SIZES(level) for level in inside]
-    )
-    for x in places:  # where levels are closer than pixels, one line for each pixel
-        yield Line(
-            ((x, BLOCK_TOP), (x, BLOCK_FLOOR)), "quiet", width=1 if len(inside) < 80 else 0.4
-        )
     row = (BLOCK_FLOOR - BLOCK_TOP - 34) / max(len(found.neighbours), 1)
-    for i, (value, back) in enumerate(zip(found.neighbours, found.back, strict=True)):
-        y = BLOCK_TOP + 32 + row * i
-        yield Line(((SIZES(value), y), (SIZES(back), y)), "error", width=3)
-        yield Mark(SIZES(value), y, size=2.5)
-    numbers = ticks(range(-4, 13, 2))
-    yield from across(SIZES, BLOCK_FLOOR, numbers, "size of the weight, in typical sizes")
+    rows = [BLOCK_TOP + 32 + row * i for i in range(len(found.neighbours))]
+    yield from block_marks(found, found.levels, SIZES, (BLOCK_TOP, BLOCK_FLOOR), rows)
 
 
 def _handle(found, name):

@@ -38,10 +38,11 @@ def staircase(x, rounded, title):
     for i in jumps:
         axes.plot(x[i - 1 : i + 1].mean().repeat(2), rounded[i - 1 : i + 1],
                   color=style.LIGHT, lw=1.5)  # fmt: skip
-    # Stairs that go up leave the lower right empty.
-    beside = {"transform": axes.transAxes, "ha": "right", "fontsize": 12}
-    axes.text(0.99, 0.2, "thick: rounded, flat, slope 0", **beside)
-    axes.text(0.99, 0.1, "dashed: straight through, slope 1", color=style.QUIET, **beside)
+    jump = jumps[-1] if len(jumps) else len(x) - 1  # below the tread before it, and left of it
+    flat, end = rounded[jump - 1], x[jump]
+    axes.annotate("rounded: flat, slope 0", (flat, flat), (10, -20), textcoords="offset points")
+    axes.annotate("straight through: slope 1", (end, end), (-10, 12), color=style.QUIET,
+                  textcoords="offset points", ha="right")  # fmt: skip
     axes.margins(y=0.12)
     axes.set(xlabel="weight", ylabel="weight that the model reads")
     style.plain(axes.xaxis, axes.yaxis)
@@ -70,7 +71,7 @@ def against_steps(lines, title, levels=None):
     levels: None, or a dict of name -> `Mark`, what another model has; up to three lines across.
     """
     lines = {name: _marks(f"lines[{name!r}]", line) for name, line in _named("lines", lines)}
-    levels = dict(_named("levels", levels)) if levels else {}
+    levels = {} if levels is None else dict(_named("levels", levels))
     for name, mark in levels.items():
         _marks(f"levels[{name!r}]", [mark])
     fig, (left, right) = style.figure(style.WIDEST, 420, title=title, columns=2)

@@ -8,8 +8,9 @@ import ipywidgets as widgets
 import matplotlib
 import numpy as np
 
+from quantlab._checks import shown, whole
 from quantlab.experiments.turning import HADAMARD, KINDS, WIDTHS, explore
-from quantlab.show import html, style
+from quantlab.show import given, html, style
 from quantlab.show.drawing import Box, Drawing, Line, Scale, Text, across, dragged, ticks
 from quantlab.show.explorer import Explorer, control
 
@@ -30,7 +31,12 @@ def squares(points, names, title, bits=3):
     points: two or three arrays (many, 2); the first of each is drawn large. names: what stands
     above each. title: the message, a sentence. bits: the marks are those of absmax for one scale.
     """
-    top = 2 ** (bits - 1) - 1
+    if not isinstance(points, (list, tuple)) or not points:
+        raise TypeError(f"points must be a list of arrays, got {shown(points)}")
+    points = [given.numbers("points", set_, 2) for set_ in points]
+    if len(names) != len(points) or any(set_.shape[1] != 2 for set_ in points):
+        raise ValueError("points must be arrays (many, 2), and names one for each of them")
+    top = 2 ** (whole("bits", bits, 2, 8) - 1) - 1
     widest = max(np.abs(set_).max() for set_ in points)
     fig, panels = style.figure(style.WIDEST, 400, title=title, columns=len(points), sharey=True)
     said = []
@@ -60,8 +66,11 @@ def curves(x, lines, title, xlabel, ylabel, log=False, best=True):
     lines: a dict of name -> one number for each of x. title: the message, a sentence. log: the
     vertical axis is logarithmic. best: mark the least of each line.
     """
+    x = given.numbers("x", x, 1)
+    lines, said = given.by_name("lines", lines, 1), []
+    if any(len(values) != len(x) for values in lines.values()) or len(lines) > len(LOOKS):
+        raise ValueError(f"lines must be up to {len(LOOKS)} with {len(x)} numbers each, as x has")
     fig, axes = style.figure(style.WIDEST, 380, title=title)
-    said = []
     for look, (name, values) in zip(LOOKS, lines.items(), strict=False):
         values = np.asarray(values, np.float64)
         axes.plot(x, values, label=name, ms=5, **look)

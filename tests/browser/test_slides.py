@@ -148,6 +148,22 @@ def test_nothing_on_a_slide_is_cut_off_or_too_small(stem, show):
     assert [s["name"] for s in slides if s["empty"]] == []
 
 
+# Printed slides whose cells are larger than they are; explorers are for a screen.
+_PRINTED_OVER = """() => [...document.querySelectorAll(".pdf-page section > .sheet > .body")]
+  .filter((body) => !body.querySelector(".explorer[data-live]"))
+  .filter((body) => body.scrollHeight > body.clientHeight + 1
+    || body.scrollWidth > body.clientWidth + 1)
+  .map((body) => body.closest("section").dataset.cell)"""
+
+
+@pytest.mark.parametrize("stem", ["03_float_formats", "13_floats_with_a_shared_scale"])
+def test_nothing_is_cut_off_where_a_deck_is_printed(stem, show):
+    page = show(stem)
+    page.goto(f"{page.url.partition('#')[0]}?print-pdf")
+    page.wait_for_function("document.querySelectorAll('.pdf-page .body[data-scale]').length > 15")
+    assert page.evaluate(_PRINTED_OVER) == []
+
+
 @pytest.mark.parametrize("stem", stems())
 def test_an_explorer_can_be_read_and_stays_on_its_slide_while_it_is_used(stem, show):
     page = show(stem)

@@ -43,6 +43,8 @@ WRONG = [
     ("14.2", 200, "kept of the text is read"),
     ("14.2", 0.008, "seconds per token"),
     ("14.2", 333.33, "the weights are read"),
+    ("14.2", 0, "bytes that the card reads"),  # no seconds per token, though it is near 0.008
+    ("14.2", 0.4, "bytes that the card reads"),
     ("14.2", 100, "bytes that the card reads"),
     ("14.3", lambda d, w, t: int(d // t), "take them off"),
     ("14.3", lambda d, w, t: int((d - w) // t), "room for no token"),

@@ -1,6 +1,7 @@
 """The set-up cell: short, the address of pyproject.toml, one sentence when something is missing."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,20 @@ def test_without_quantlab_it_says_in_one_sentence_what_to_do():
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "run `make lab` in the course's folder" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["quantlab", "quantlab/course", "quantlab/course/__pycache__"])
+def test_a_mere_folder_of_that_name_does_not_pass_for_the_course(folder, tmp_path):
+    """Python imports a folder without files as a package: what is left where the course was."""
+    (tmp_path / folder).mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys\nsys.path.append('')\n{_off_colab()}"],
+        capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "quantlab" in done.stderr
+    assert done.stderr.endswith(": run `make lab` in the course's folder\n")
 
 
 @pytest.mark.parametrize("name", ["matplotlib", "ipywidgets", "anywidget"])

@@ -75,6 +75,15 @@ def test_a_plan_is_the_first_choice_that_fits_or_none():
     assert set(fits.CHOICES) <= set(fit.FORMATS)
 
 
+def test_what_is_too_much_is_that_of_the_formats_that_are_tried():
+    # Q4_0, which is not among them, would fit: by it "too much" came out below zero.
+    name, device = "Gemma 3 27B (text)", "laptop 16GB"
+    assert fit.plan(name, device, 8192).fits["Q4_0"]
+    [(format, plan)] = fits.plans([name], [device]).values()
+    assert format is None and set(plan.weight_bytes) <= set(fits.CHOICES)
+    assert max(plan.spare_bytes.values()) < 0
+
+
 def test_what_a_format_costs_is_what_notebook_09_measured():
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     table = {

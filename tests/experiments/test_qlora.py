@@ -12,6 +12,11 @@ QUICK = {"steps": 2, "batch": 1, "window": 32}
 
 
 @pytest.fixture(scope="module")
+def exact():
+    return lm.load("tiny-lm", "fp32", device="cpu")
+
+
+@pytest.fixture(scope="module")
 def four_bits():
     return qlora.in_four_bits()
 
@@ -53,7 +58,8 @@ def test_marks_count_right_answers_apart_for_those_held_out(four_bits, monkeypat
 
 def test_a_lesson_leaves_the_codes_alone(four_bits, adapted):
     for name, before in four_bits.stored.items():
-        assert np.array_equal(before.codes, adapted.stored[f"{name}.base_layer"].codes)
+        after = adapted.stored[f"{name}.base_layer"]
+        assert np.array_equal(before.stored.codes, after.stored.codes)
 
 
 def test_nothing_moves_where_the_adapters_are_zero(four_bits):
@@ -66,22 +72,24 @@ def test_nothing_moves_where_the_adapters_are_zero(four_bits):
 def test_a_merge_in_fp32_keeps_what_was_said_and_one_in_nf4_rounds_it(adapted):
     merged, text = qlora.merges(adapted), "Once upon a time there was a little dog." * 3
     losses = {name: one.divergence(adapted, text) for name, one in merged.items()}
-    assert losses["FP32"] < 1e-6 < losses["BF16"] < losses["8 bits"] < losses["NF4 anew"]
+    # BF16 rounds all that passes between layers too; which of the middle two loses more is open.
+    assert losses["FP32"] < 1e-6 < min(losses["BF16"], losses["8 bits"])
+    assert max(losses["BF16"], losses["8 bits"]) < losses["NF4 anew"]
     assert 0 < qlora.moved_codes(adapted, merged["NF4 anew"]) < 1
 
 
-def test_each_flag_changes_what_it_is_for(four_flags):
+def test_each_flag_changes_what_it_is_for(four_flags, exact):
     import torch
     from transformers import BitsAndBytesConfig
 
-    all_four = qlora.flag("all four", BitsAndBytesConfig(**four_flags), 100)
+    all_four = qlora.flag("all four", BitsAndBytesConfig(**four_flags), exact, 100)
     single = BitsAndBytesConfig(**four_flags | {"bnb_4bit_use_double_quant": False})
     wide = BitsAndBytesConfig(**four_flags | {"bnb_4bit_compute_dtype": torch.float32})
-    single, wide = qlora.flag("single", single, 100), qlora.flag("wide", wide, 100)
-    sixteen = qlora.flag("16 bits", "bf16", 100)
+    single, wide = qlora.flag("single", single, exact, 100), qlora.flag("wide", wide, exact, 100)
+    sixteen = qlora.flag("16 bits", "bf16", exact, 100)
     assert all_four.weights == wide.weights < single.weights < sixteen.weights
     # The largest layer, 256 x 768, stands there in FP32 as well, when it is read back.
-    assert wide.peak - all_four.peak == 4 * 256 * 768
+    assert wide.peak - all_four.peak == pytest.approx(4 * 256 * 768, rel=0.01)
 
 
 @pytest.fixture

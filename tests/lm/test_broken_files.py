@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from quantlab import _data, lm
+from quantlab.lm import files
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -239,6 +240,64 @@ def test_what_is_not_finite_is_refused_before_it_is_quantized(folder, quantizati
     one_value(float("nan"))(folder)
     with pytest.raises(ValueError, match=r"holds NaN or infinity in model\.layers\.2"):
         lm.load(folder, quantization, device="cpu")
+
+
+def in_fp8(folder):
+    """Store the layers in FP8 with a scale for each row, as compressed-tensors has them."""
+    config(folder, quantization_config={
+        "quant_method": "compressed-tensors", "format": "float-quantized", "ignore": ["lm_head"],
+        "quantization_status": "compressed", "config_groups": {"group_0": {
+            "targets": ["Linear"],
+            "weights": {"num_bits": 8, "type": "float", "symmetric": True, "strategy": "channel"},
+        }},
+    })  # fmt: skip
+
+    def change(tensors):
+        for name in [name for name in tensors if "_proj" in name]:
+            scale = tensors[name].float().abs().amax(1, keepdim=True) / 448
+            tensors[f"{name}_scale"] = scale
+            tensors[name] = (tensors[name].float() / scale).to(torch.float8_e4m3fn)
+
+    weights(folder, change)
+
+
+def test_fp8_weights_are_looked_at_as_all_others(folder):
+    pytest.importorskip("compressed_tensors")
+    in_fp8(folder)
+    lm.load(folder, device="cpu")  # as stored
+    one_value(float("nan"))(folder)
+    with pytest.raises(ValueError, match=rf"{WEIGHTS} holds NaN or infinity in {LAYER}"):
+        lm.load(folder, device="cpu")
+
+
+def test_the_scales_of_fp8_weights_are_counted_with_them(folder, exact):
+    pytest.importorskip("compressed_tensors")
+    in_fp8(folder)
+    model = lm.load(folder, device="cpu")
+    assert model.quantization == "compressed-tensors, float, 8 bits"
+    layers = [layer for _, layer in exact.linears()]
+    weights, rows = (sum(count(layer) for layer in layers) for count in (
+        lambda layer: layer.weight.numel(), lambda layer: layer.out_features))  # fmt: skip
+    assert model.bits_per_weight == pytest.approx(8 + 32 * rows / weights, rel=1e-12)
+    others = sum(p.numel() for p in exact.network.parameters()) - weights
+    assert model.memory_bytes() == weights + 4 * rows + 2 * others
+
+
+EIGHT_BITS = [name for name in dir(torch) if name.startswith("float8_")]
+
+
+@pytest.mark.parametrize("name", EIGHT_BITS)
+def test_every_code_of_8_bits_that_is_no_number_is_found(tmp_path, name):
+    values = torch.arange(256, dtype=torch.uint8).view(getattr(torch, name)).float()
+    for code, value in enumerate(values):
+        codes = torch.tensor([[56, code], [60, 60]], dtype=torch.uint8).view(getattr(torch, name))
+        save_file({LAYER: codes}, tmp_path / WEIGHTS)
+        if value.isfinite():
+            files.check_weights(tmp_path)
+        else:
+            with pytest.raises(ValueError, match=f"NaN or infinity in {LAYER}"):
+                files.check_weights(tmp_path)
+    assert not values.isfinite().all()
 
 
 def test_a_saved_model_with_a_damaged_scale_is_refused(four_bit, tmp_path):

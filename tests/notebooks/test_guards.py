@@ -189,6 +189,11 @@ SPOILED = [
     ("as_run_once", lambda notebook: notebook.cells[0].metadata.update(scrolled=True)),
     ("as_run_once", lambda notebook: notebook.metadata.update(widgets={"state": {}})),
     ("as_run_once", _output("print(1", lambda o: o.update(name="stderr"))),
+    ("zeros", _output("print(1", lambda o: o.update(text="off by -0.00\n"))),
+    (
+        "zeros",
+        _output("line_figure", lambda o: o.metadata["image/png"].update(alt="1 −0.0 2")),
+    ),
     ("tolerances", _tagged({}, "hardware")),
     ("tolerances", _tagged({"relative": 0.01})),
     ("tolerances", _tagged({"relative": 0}, "hardware")),

@@ -83,7 +83,7 @@ def test_ctrl_c_leaves_the_file_as_it_was(tmp_path):
     path = write(tmp_path / "00_a.ipynb", sleep)
     before = path.read_bytes()
     run = subprocess.Popen([sys.executable, TOOL, path], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not started.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(run.pid, signal.SIGINT)
@@ -100,6 +100,24 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_draft(tmp_path, monkeyp
     with pytest.raises(ZeroDivisionError):
         run_notebooks.replace_file(path, "new")
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit plays the full disk")
+def test_a_full_disk_is_said_and_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch, capsys):
+    import resource
+
+    path = write(tmp_path / "00_a.ipynb", "1")
+    before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(run_notebooks, "execute", lambda book, folder: book)
+    monkeypatch.setattr(run_notebooks, "text", lambda book: "x" * 9000)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, limit[1]))
+    try:
+        assert run_notebooks.main([str(path)]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert "FAILED\n    00_a.ipynb, [Errno 27] File too large" in capsys.readouterr().out
+    assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -207,10 +225,10 @@ def test_a_hardware_cell_is_compared_number_by_number(old, new, tolerance, says)
     assert (not found) if says is None else (len(found) == 1 and says in found[0])
 
 
-def pictured(alt, png):
+def pictured(alt, png, tag="hardware"):
     book = notebook("x")
     book.cells[0].id = "x"
-    book.cells[0].metadata = nbformat.from_dict({"tags": ["hardware"]})
+    book.cells[0].metadata = nbformat.from_dict({"tags": [tag]})
     data = {"image/png": png, "text/html": f"<b>7</b><img alt='{alt}' src='{png}'>"}
     about = {"image/png": {"alt": alt, "width": 600}}
     book.cells[0].outputs = [new_output("display_data", data=data, metadata=about)]
@@ -221,6 +239,14 @@ def test_a_picture_of_a_hardware_cell_counts_by_its_alt_text():
     same = run_notebooks.differences(pictured("it is 3", "AAAA"), pictured("it is 3", "BBBB"))
     other = run_notebooks.differences(pictured("it is 3", "AAAA"), pictured("it is 4", "AAAA"))
     assert same == [] and "3 is now 4" in other[0]
+
+
+def test_the_bytes_of_a_picture_are_asked_for_with_the_same_libraries_alone():
+    one, two = pictured("it is 3", "AAAA", "slow"), pictured("it is 3", "BBBB", "slow")
+    assert run_notebooks.differences(one, two) == ["x: another output"]
+    assert run_notebooks.differences(one, two, same_libraries=False) == []
+    other = pictured("it is 4", "AAAA", "slow")
+    assert run_notebooks.differences(one, other, same_libraries=False) == ["x: another output"]
 
 
 def test_normalise_folds_what_answers_a_prediction_and_nothing_else():

@@ -37,8 +37,8 @@ def test_the_table_of_parts_has_both_numbers_of_each():
 
 
 def test_the_tables_of_flags_and_of_marks_have_their_numbers():
-    shown = words(figures.flags_table([qlora.Flag("fp4", 2_800_000, 6_500_000, 44.444)]))
-    assert all(part in shown for part in ("fp4", "2.800", "6.500", "44.44"))
+    shown = words(figures.flags_table([qlora.Flag("fp4", 2_800_000, 6_500_000, 0.04444)]))
+    assert all(part in shown for part in ("fp4", "2.800", "6.500", "0.0444"))
     shown = words(figures.marks_table({"before": MARKS}))
     assert all(part in shown for part in ("250 of 256", "100 of 224", "7 of 32", "33.33"))
 

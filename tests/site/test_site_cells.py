@@ -40,6 +40,12 @@ def test_a_prediction_and_a_box_about_the_article_are_named_for_the_style():
     assert "<blockquote>" in prose("> Neither.")
 
 
+def test_what_code_says_to_a_formatter_is_not_shown():
+    code = "x = [1,\n     2]  # fmt: skip\n# fmt: off\ny = 3  # a comment: fmt"
+    shown = render(new_code_cell(code))[0][0].source
+    assert "fmt: " not in shown and "a comment: fmt" in shown
+
+
 def test_a_heading_can_be_linked_to():
     assert prose("## 4 · GB & `GiB`") == '<h2 id="4-gb-gib">4 · GB &amp; <code>GiB</code></h2>\n'
 

@@ -229,6 +229,7 @@ def markdown(text):
 
 
 def python(code):
-    """Return Python code as HTML with its words coloured."""
+    """Return Python code as HTML with its words coloured, without what is said to a formatter."""
+    code = re.sub(r"[ \t]*# fmt: (?:skip|on|off)$", "", code, flags=re.MULTILINE)
     made = highlight(code.strip("\n"), PythonLexer(), HtmlFormatter(nowrap=True))
     return f'<pre class="code scroll"><code>{made.rstrip()}</code></pre>\n'

@@ -5,6 +5,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from whole import replace_file
+
 PLAN = Path(__file__).with_name("lectures.toml")
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "teaching.md"
 
@@ -82,4 +84,4 @@ def in_guide(text, decks):
 def write_guide(decks, path=GUIDE):
     """Write the tables into docs/teaching.md."""
     text = in_guide(path.read_text(encoding="utf-8"), decks)
-    path.write_text(text, encoding="utf-8", newline="\n")
+    replace_file(path, text)

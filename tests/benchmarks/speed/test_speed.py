@@ -52,6 +52,6 @@ def test_the_same_answer_and_how_many_times_as_fast(row, size, benchmark, measur
     measured.append(
         report.Measured(
             row.name, row.peer, size, list(benchmark.stats.stats.data), theirs, copy,
-            row.goal, row.floor_goal, share, pair.input_bytes, *peaks,
+            row.goal, row.floor_goal, share, max(pair.input_bytes, pair.output_bytes), *peaks,
         )
     )  # fmt: skip

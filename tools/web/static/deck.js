@@ -60,7 +60,8 @@
 
   /** Pictures share the height that the words leave, from 0.6 to 1.5 of their size on a page. */
   function fitPictures(body) {
-    const pictures = [...body.querySelectorAll(".picture img")].filter((img) => !img.closest("[hidden]"));
+    // Before it is printed, a slide that was not shown yet is hidden as a whole.
+    const pictures = [...body.querySelectorAll(".picture img")].filter((img) => !body.contains(img.closest("[hidden]")));
     if (!pictures.length) return;
     const size = (img, scale) => { img.style.width = `${img.getAttribute("width") * scale}px`; };
     const widest = Math.max(...pictures.map((img) => Number(img.getAttribute("width"))));
@@ -162,4 +163,6 @@
     keyboard: { 68: window.switchTheme },
   }).then(() => fit(deck.getCurrentSlide()));
   deck.on("slidechanged", ({ currentSlide }) => fit(currentSlide));
+  // Under ?print-pdf all slides stand there at once, and none is ever changed to.
+  deck.on("pdf-ready", () => deck.getSlides().forEach(fit));
 })();
