@@ -103,11 +103,16 @@ def merge_figure(losses, title):
     largest = max(losses.values())
     for row, loss in enumerate(losses.values()):
         axes.barh(row, loss, 0.6, color=style.ERROR)
-        axes.text(loss + largest / 80, row, f"{loss:.2g}", va="center", fontsize=12)
+        axes.text(loss + largest / 80, row, _loss_text(loss), va="center", fontsize=12)
     axes.set_yticks(range(len(losses)), list(losses))
     axes.set_ylim(len(losses) - 0.4, -0.6)
     axes.set_xlim(0, 1.15 * largest)
     axes.set_xlabel("divergence from the model with adapters, nats per token")
     style.headline(fig, title)
-    said = "; ".join(f"{name} {loss:.2g}" for name, loss in losses.items())
+    said = "; ".join(f"{name} {_loss_text(loss)}" for name, loss in losses.items())
     return style.picture(fig, alt=f"{title}. {said} nats per token.")
+
+
+def _loss_text(loss):
+    """Return a loss with two digits; what is under a millionth is the noise of sums in FP32."""
+    return f"{loss:.2g}" if loss > 1e-6 else "under 0.000001"

@@ -44,7 +44,9 @@ def test_the_tables_of_flags_and_of_marks_have_their_numbers():
 
 
 def test_the_figure_of_merges_has_each_loss():
-    alt = figures.merge_figure({"BF16": 0.00012, "NF4 anew": 0.05}, "A title of words").alt
+    losses = {"FP32": -3e-9, "BF16": 0.00012, "NF4 anew": 0.05}
+    alt = figures.merge_figure(losses, "A title of words").alt
+    assert "FP32 under 0.000001" in alt
     assert "BF16 0.00012" in alt and "NF4 anew 0.05" in alt
 
 
