@@ -38,7 +38,6 @@ from .gptq import checked_hessian, inverse_factor
 #: becomes 6 or 4, whichever has the smaller square error in that block.
 RULES = ("floor", "ceil", "even", "rceil", "amax", "four_over_six")
 LEAST_SCALE = np.float32(2.0**-6)  # the smallest normal E4M3: torchao takes no smaller one
-ONE = np.float32(1)  # the tensor_scale of what has none
 LEAST_TENSOR_SCALE = np.float32(2.0**-121)  # below it float32 could not hold its inverse
 
 
@@ -110,7 +109,7 @@ class Scaled:
     @property
     def scales(self):
         """The scales of the blocks as float32, without the tensor's."""
-        return _scale_values(self.format.scale, self.scale_codes)
+        return self.format.scale.decode(self.scale_codes).astype(np.float32)
 
     @property
     def bits_per_value(self):
@@ -403,7 +402,7 @@ def _errors(rows, form, scale_codes, tensor_scale):
     return np.square(error).reshape(len(rows), -1, form.block).sum(axis=2)
 
 
-def _scale_values(scale, codes, tensor_scale=ONE):
+def _scale_values(scale, codes, tensor_scale):
     """Return the values of scales' codes times the tensor's scale, float32."""
     return scale.decode(codes).astype(np.float32) * tensor_scale
 
