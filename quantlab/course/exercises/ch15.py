@@ -136,7 +136,7 @@ EXERCISES = {
             _reach_case(1e-3, 300, "300 steps at 0.001"),
             look_at="the sum of rate * (1 - k / steps) for k from 0 to steps - 1.",
         ),
-        learned="how far a weight gets is settled before the first step, by the rate and the steps.",
+        learned="how far a weight gets is settled by rate and steps, before the first of them.",
     ),
     "15.4": Exercise(
         hint="A has a row of inputs for each rank, B a column of outputs for each.",
