@@ -67,6 +67,8 @@ class Film:
 RUNS = {
     Run("2 bits", 1e-3): 300, Run("ternary", 1e-3): 300, Run("2 bits", 1e-2): 80,
     Run("3 bits", 1e-3): 80, Run("2 bits", 1e-3, "norms"): 80, Run("2 bits", 1e-4): 80,
+    Run("2 bits", 1e-3, "all"): 80, Run("ternary", 1e-2): 80, Run("ternary", 1e-4): 80,
+    Run("3 bits", 1e-2): 80, Run("3 bits", 1e-4): 80,
 }  # fmt: skip
 
 

@@ -277,7 +277,8 @@ def _checked_parts(model, trained, method):
     one_of("trained", parts, PARTS)
     if parts == "adapters" and not adapters:
         raise ValueError(
-            "trained is 'adapters', and the model has no adapters: put them in with lm.add_lora"
+            "trained is 'adapters', and the model has no adapters to train: put them in with "
+            "lm.add_lora"
         )
     if adapters and parts != "adapters":
         raise ValueError(f"the model has adapters, got trained={parts!r}: lm.merge_lora it first")

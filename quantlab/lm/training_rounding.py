@@ -31,7 +31,7 @@ def fake_quantize(w, method="zero_point", **settings):
 
     row, settings = checked_row(method, settings)
     if not isinstance(w, torch.Tensor) or not w.is_floating_point():
-        got = w.dtype if isinstance(w, torch.Tensor) else shown(w)
+        got = w.dtype if isinstance(w, torch.Tensor) else type(w).__name__
         raise TypeError(f"w must be a torch tensor of floating-point numbers, got {got}")
     if w.ndim != 2:
         raise ValueError(f"w must be a matrix (2 dimensions), got shape {tuple(w.shape)}")

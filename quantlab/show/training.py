@@ -23,7 +23,7 @@ FIRST = Run("2 bits", 1e-3)
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FLOOR = 366, 220, 66, 350, 42, 164
 #: Steps stand on a log axis that begins ten steps before the first.
 STEPS = Scale(10, 310, LEFT + 8, RIGHT - 8, log=True)
-NATS = Scale(0.05, 8, FLOOR, TOP, log=True)
+NATS = Scale(0.03, 6, FLOOR, TOP, log=True)
 PERPLEXITY = Scale(25, 2_000, FLOOR, TOP, log=True)
 FACTS = Scale(0, 256, FLOOR, TOP)
 CHARTS = {
@@ -44,7 +44,7 @@ def nearest(width, rate, part):
     if part != "weights":
         others = [run for run in films if run.trained == part]
         known = " or ".join(f"{run.width}, rate {run.rate:g}" for run in others) or "no setting"
-        said = f"Trained {_part(part)}: only {known}; here the weights are shown. "
+        said = f"“{_part(part)}” is stored only at {known}; here the weights are shown. "
     else:
         said = ""
     same = [run for run in films if run.width == width and run.trained == "weights"]

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from web import explorers
 
+from quantlab.experiments import codes
 from quantlab.show import binary_figures, explorer, grid, memory_figures
 
 RANDOM = random.Random(15)
@@ -106,3 +107,26 @@ def test_the_page_shows_what_python_shows(name, in_the_page):
     ]
     assert len(settings) > 300
     assert wrong[:1] == []
+
+
+_FORMATS = """
+import { floatFormat } from "./faces.mjs";
+const all = [];
+for (const specials of ["ieee", "nan", "none"])
+  for (let exponent = 1; exponent <= 11; exponent += 1)
+    for (let mantissa = 0; mantissa <= 52; mantissa += 1)
+      all.push(floatFormat(exponent, mantissa, specials));
+console.log(JSON.stringify(all));
+"""
+
+
+def test_whatever_widths_are_chosen_in_the_page_are_a_format_in_python_too(tmp_path):
+    (tmp_path / "faces.mjs").write_text(explorer.script("minifloat.js"), encoding="utf-8")
+    (tmp_path / "formats.mjs").write_text(_FORMATS, encoding="utf-8")
+    command = ["node", tmp_path / "formats.mjs"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    made = json.loads(done.stdout)
+    assert len(made) == 3 * 11 * 53
+    for data in made:
+        form = codes.from_data(data)
+        assert codes.as_data(form) == data and form.max >= form.smallest_normal

@@ -75,16 +75,23 @@ export const width = (format) => (
 /** The same bits mean the same numbers: the name does not count. */
 export const sameFormat = (a, b) => Object.keys(a).every((key) => key === "name" || a[key] === b[key]);
 
-/** A float format with the usual bias and, where `specials` needs more bits, none of them. */
+/**
+ * A float format with the usual bias and, where `specials` needs more bits, none of them. Without
+ * infinity an exponent has 10 bits at most, as in formats.py: with 11 its values would leave float64.
+ */
 export function floatFormat(exponentBits, mantissaBits, specials) {
-  const fits = specials !== "ieee" || (exponentBits > 1 && mantissaBits > 0);
+  const fits = {
+    ieee: exponentBits > 1 && mantissaBits > 0, nan: exponentBits > 1 || mantissaBits > 0, none: true,
+  };
+  const kept = fits[specials] ? specials : "none";
+  const bits = kept === "ieee" ? exponentBits : Math.min(exponentBits, 10);
   return {
     kind: "float",
-    name: `E${exponentBits}M${mantissaBits}`,
-    exponent_bits: exponentBits,
+    name: `E${bits}M${mantissaBits}`,
+    exponent_bits: bits,
     mantissa_bits: mantissaBits,
-    bias: 2 ** (exponentBits - 1) - 1,
-    specials: fits ? specials : "none",
+    bias: 2 ** (bits - 1) - 1,
+    specials: kept,
   };
 }
 
