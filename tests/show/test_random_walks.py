@@ -23,7 +23,7 @@ from quantlab.experiments.loads import Load
 from quantlab.show import model, registry
 from quantlab.show.explorer import Hands
 
-MOVES, COMPARED = 300, 20  # each so-many-th face is held against that of another explorer
+MOVES, COMPARED = 300, 60  # each so-many-th face is held against that of another explorer
 TYPED = [
     "", " ", "0", "-0", "1", "7", "12", "2023", "0.23", "1/3", "-1/3", "1/0", "2^10", "2^-14",
     "1e400", "1e-400", "1e9999", "9" * 41, "9" * 5000, "nan", "-nan", "inf", "∞", "٣", "½", "1,5",
