@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 
 from quantlab import binary, formats
-from quantlab._checks import whole
+from quantlab._checks import shown, whole
 
 LONGEST, LARGEST_POWER = 1200, 2000  # of a number as text; minifloat.js has the same limits
 
@@ -62,12 +62,12 @@ def named(wanted):
         return wanted
     allowed = f"{', '.join(FLOATS)}, int2 to int64, uint2 to uint64, a MiniFloat or an Integer"
     if not isinstance(wanted, str):
-        raise TypeError(f"format must be {allowed}, got {wanted!r}")
+        raise TypeError(f"format must be {allowed}, got {shown(wanted)}")
     found = re.fullmatch(r"(u?)int(\d{1,2})", wanted)
     if found and 2 <= int(found[2]) <= 64:
         return Integer(int(found[2]), signed=not found[1])
     if wanted not in FLOATS:
-        raise ValueError(f"format must be {allowed}, got {wanted!r}")
+        raise ValueError(f"format must be {allowed}, got {shown(wanted)}")
     return FLOATS[wanted]
 
 
@@ -81,7 +81,9 @@ def nearest(chosen, number):
     text that is none, for bits that do not fit and for a number over 1e2000.
     """
     if isinstance(number, (bool, np.bool_)) or not isinstance(number, (numbers.Real, str)):
-        raise TypeError(f"value must be a number, or text such as '20.23' or '1/3', got {number!r}")
+        raise TypeError(
+            f"value must be a number, or text such as '20.23' or '1/3', got {shown(number)}"
+        )
     text = number.strip() if isinstance(number, str) else _written(number)
     if len(text) > LONGEST:
         raise ValueError(f"value must lie between -1e2000 and 1e2000, got {text[:40]}...")
@@ -131,7 +133,7 @@ def exact(text):
         return float(text)
     terms = [_term(part.strip(), text) for part in text.split("/")]
     if len(terms) > 2 or (len(terms) == 2 and terms[1][1] == 0):
-        raise ValueError(_HOW_TO_WRITE.format(text))
+        raise ValueError(_HOW_TO_WRITE.format(shown(text)))
     (negative, size), *below = terms
     for sign, part in below:
         negative, size = negative != sign, size / part
@@ -146,7 +148,7 @@ def _term(text, whole_text):
     found = re.fullmatch(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:e([+-]?[0-9]+))?", text)
     if not found or not (found[2] or found[3]):
         hint = " with a point, not a comma" if "," in text else ""
-        raise ValueError(_HOW_TO_WRITE.format(whole_text) + hint)
+        raise ValueError(_HOW_TO_WRITE.format(shown(whole_text)) + hint)
     places = _power(found[4] or "0", whole_text) - len(found[3] or "")
     return found[1] == "-", int(found[2] + (found[3] or "")) * Fraction(10) ** places
 
@@ -158,7 +160,7 @@ def _power(text, whole_text):
 
 
 _HOW_TO_WRITE = (
-    "value must be a number, or text such as '20.23', '1e-3', '1/3', '2^-14' or '0x4d0f', got {!r}"
+    "value must be a number, or text such as '20.23', '1e-3', '1/3', '2^-14' or '0x4d0f', got {}"
 )
 
 
@@ -259,7 +261,7 @@ def state_of_bits(chosen, bits):
     digits = bits.replace(" ", "").replace("_", "")
     if len(digits) != chosen.width or set(digits) - set("01"):
         raise ValueError(
-            f"bits must be {chosen.width} digits 0 or 1 for {chosen.name}, got {bits!r}"
+            f"bits must be {chosen.width} digits 0 or 1 for {chosen.name}, got {shown(bits)}"
         )
     code = int(digits, 2)
     return state(chosen, code, *of_code(chosen, code))

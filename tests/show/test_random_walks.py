@@ -8,6 +8,7 @@ import itertools
 import random
 import re
 from collections import namedtuple
+from functools import cache
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -22,7 +23,7 @@ from quantlab.experiments.loads import Load
 from quantlab.show import model, registry
 from quantlab.show.explorer import Hands
 
-MOVES, COMPARED = 300, 20  # each so-many-th face is held against that of another explorer
+MOVES, COMPARED = 300, 60  # each so-many-th face is held against that of another explorer
 TYPED = [
     "", " ", "0", "-0", "1", "7", "12", "2023", "0.23", "1/3", "-1/3", "1/0", "2^10", "2^-14",
     "1e400", "1e-400", "1e9999", "9" * 41, "9" * 5000, "nan", "-nan", "inf", "∞", "٣", "½", "1,5",
@@ -41,8 +42,8 @@ def points():
     return one_layer.measure(rng.normal(size=(128, 24)), ql.hessian(seen), new)
 
 
-def weights(columns=512):
-    return np.random.default_rng(11).normal(size=(16, columns)).astype(np.float32)
+def weights():
+    return np.random.default_rng(11).normal(size=(16, 512)).astype(np.float32)
 
 
 def load_explorer():
@@ -85,7 +86,7 @@ NEEDS_ITS_NOTEBOOK = {
     "09_a_whole_model/explorer": lambda: model.explorer(MadeUp()),
     "10_load_in_4_bits/explorer": load_explorer,
     "11_a_file_that_runs/explorer": lambda: show.gguf_figures.explorer(weights()[:2]),
-    "13_floats_with_a_shared_scale/explorer": lambda: show.scaled_figures.explorer(weights(128)),
+    "13_floats_with_a_shared_scale/explorer": lambda: show.scaled_figures.explorer(weights()),
 }
 LISTED = registry.explorers()
 #: Every explorer by name, but for the bit explorer: that one has a walk of its own.
@@ -133,6 +134,7 @@ class Reader(HTMLParser):
             self.faults.append(f"</{tag}> closes nothing")
 
 
+@cache
 def faults_of(shown):
     """What is wrong with the HTML of an explorer, as a list of texts."""
     reader = Reader()
