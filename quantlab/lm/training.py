@@ -61,7 +61,7 @@ def train(
     steps in all, loss in nats per token, the model as it is then, to measure and not to keep).
     Ctrl-C finishes the step, and what is trained so far comes back, with a warning. checkpoint:
     None, or a file that a stopped run goes on from when it is called again as it was.
-    What is trained has to be fp32: in bf16 a step of 5e-4 is lost beside a weight of 0.2. Adapters
+    What is trained has to be fp32: in bf16 a step of 4e-4 is lost beside a weight of 0.2. Adapters
     are, whatever they stand beside.
     Raises ValueError for what cannot be trained, FloatingPointError if the loss is no number.
     Source of the teacher's loss: Hinton et al. 2015, Distilling the Knowledge in a Neural Network;

@@ -17,8 +17,8 @@ LEAST = 0.045  # of the longest bar: in a narrower part there is no room for its
 def memory_figure(found, title, device=None):
     """Return the picture of what training takes: a bar of parts for each method, with its peak.
 
-    found: `training_memory.Plan`s or `Measured`s, a dict by name. title: the message. device: bytes
-    of a card, drawn as a line behind all bars, or None.
+    found: `training_memory.Plan`s or `Measured`s, a dict by name. title: the message. device: a
+    `fit.Device`, drawn as a line behind all bars, or None.
     """
     fig, axes = style.figure(740, 130 + 46 * len(found))
     longest = max(sum(one.parts.values()) for one in found.values())
@@ -29,13 +29,16 @@ def memory_figure(found, title, device=None):
     axes.set(xlim=(0, 1.02 * longest), ylim=(len(found) - 0.4, -0.75))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / unit:g}")
     axes.set_xlabel(f"{name}; ▼ the most at once: gradients come when activations go")
-    if device is not None:
-        axes.axvline(device, color=style.ERROR, linestyle="--", zorder=0)
+    card = "" if device is None else f"{device.name}, {device.bytes / unit:.1f} {name}"
+    if card:
+        axes.axvline(device.bytes, color=style.ERROR, linestyle="--", zorder=0)
+        axes.annotate(card, (device.bytes, len(found) - 0.5), (8, 4), textcoords="offset points",
+                      color=style.ERROR, fontsize=12)  # fmt: skip
     handles = axes.get_legend_handles_labels()[0][: len(PARTS)]
     fig.legend(handles, list(PARTS), loc="outside lower center", ncols=6, columnspacing=1.2,
                handlelength=1.2, fontsize=12, frameon=False)  # fmt: skip
     style.headline(fig, title)
-    said = "; ".join(
+    said = f"{card}; " * bool(card) + "; ".join(
         f"{name}: {', '.join(f'{part} {size_text(size)}' for part, size in one.parts.items())}, "
         f"at most {size_text(one.peak)} at once"
         for name, one in found.items()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quantlab import training_memory
+from quantlab import fit, training_memory
 from quantlab.experiments import qlora
 from quantlab.lm.training_tracker import Measured
 from quantlab.show import qlora_figures as figures
@@ -18,8 +18,8 @@ def words(shown):
 
 
 def test_the_figure_of_memory_says_each_part_and_the_peak():
-    alt = figures.memory_figure({"qlora": PLAN}, "A title of words", 16e9).alt
-    assert alt.startswith("A title of words. qlora: weights 3.87 GB")
+    alt = figures.memory_figure({"qlora": PLAN}, "A title of words", fit.devices()["T4"]).alt
+    assert alt.startswith("A title of words. T4, 16.1 GB; qlora: weights 3.87 GB")
     assert "activations 4.49 GB" in alt and "at most 8.80 GB at once" in alt
 
 

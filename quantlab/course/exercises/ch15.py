@@ -14,6 +14,8 @@ def _slope_case(w, x, target, about):
     smooth = 2 * (w * x - target) * x
     mistakes = [
         (smooth, "forward the weight is rounded: the model says round(w) * x."),
+        (2 * (np.round(w * x) - target) * x, "the weight is rounded, not its product with x."),
+        (2 * away * np.round(w), "what it says grows with w by x, and not by the weight."),
         (0, "that is the honest slope; straight through acts as if round were not there."),
         (2 * away, "the weight is multiplied by x: so is its slope."),
         (away * x, "the slope of a square has a factor: 2 times what is squared."),
@@ -24,18 +26,25 @@ def _slope_case(w, x, target, about):
     return Case((w, x, target), right, about, mistakes=apart)
 
 
+def _coded(w, scale):
+    return np.clip(np.round(w / scale), -1, 1)
+
+
 def _ternary_case(rows, about):
     """A case of exercise 15.2, with other scales and what is forgotten."""
     w = np.array(rows)
     q = quantize_ternary(w)
-    free, top = np.round(w / q.scale), np.abs(w).max()
-    mistakes = (
+    free, sizes = np.round(w / q.scale), np.abs(w)
+    wholly = "one scale serves the whole matrix: the mean of all magnitudes."
+    mistakes = [
         (q.dequantize(), "these are the values; the codes are asked for, -1, 0 and 1."),
         (free, "a weight of more than 1.5 scales still has the code 1: clip."),
-        (np.round(w / top), "the scale is the mean of the magnitudes, not the largest."),
         (np.sign(w), "what is below half of the scale becomes 0."),
         (np.clip(np.trunc(w / q.scale), -1, 1), "this cuts off; round to the nearest."),
-    )
+    ]
+    mistakes += [(_coded(w, sizes.mean(axis, keepdims=True)), wholly) for axis in (0, 1)]
+    mistakes += [(_coded(w, w.std()), "the scale is the mean of the magnitudes, no spread.")]
+    mistakes += [(_coded(w, sizes.max()), "the scale is the mean of the magnitudes, no maximum.")]
     apart = tuple(pair for pair in mistakes if not np.array_equal(pair[0], q.codes))
     return Case((w,), q.codes, about, mistakes=apart)
 
@@ -50,7 +59,7 @@ def _reach_case(rate, steps, about):
         (rate / steps, "that is the last step alone: add all of them."),
     ]
     apart = tuple(pair for pair in mistakes if not np.isclose(pair[0], right, rtol=1e-6))
-    return Case((rate, steps), right, about, mistakes=apart)
+    return Case((rate, steps), right, about, 1e-5 * right, "sums in FP32", mistakes=apart)
 
 
 def _adapter(inputs, outputs, rank):
@@ -60,6 +69,7 @@ def _adapter(inputs, outputs, rank):
 def _adapter_case(inputs, outputs, rank, about):
     """A case of exercise 15.4, with what comes of the mistakes that people make."""
     wrong = [(inputs * outputs * rank, "two thin matrices, and no product of their long sides.")]
+    wrong += [(rank * inputs + outputs, "B has rank numbers for each output, too.")]
     wrong += [(rank * inputs, "that is A alone; B leads back to the outputs.")]
     wrong += [(rank * outputs, "that is B alone; A comes from the inputs.")]
     right = _adapter(inputs, outputs, rank)
@@ -75,6 +85,8 @@ def _training_case(weights, bits, trained, about):
     """A case of exercise 15.5: the adapters, their gradients, and Adam's two means, in FP32."""
     held = weights * bits / 8
     mistakes = (
+        (held, "these are the weights; what is trained comes beside them."),
+        (16 * trained, "this is what is trained; the frozen weights take their bits, too."),
         (held + 4 * trained, "the adapters are there, and what trains them? Gradients and states."),
         (held + 8 * trained, "Adam keeps two numbers for each that is trained."),
         (held + 12 * trained, "of four things one is missing: A and B, gradient, two means."),
@@ -83,7 +95,8 @@ def _training_case(weights, bits, trained, about):
     )
     right = held + 16 * trained
     mistakes = tuple(pair for pair in mistakes if pair[0] != right)
-    return Case((weights, bits, trained), right, about, mistakes=mistakes)
+    within, why = 1e-6 * right, "products in FP32"
+    return Case((weights, bits, trained), right, about, within, why, mistakes=mistakes)
 
 
 def _merged(w, a, b, alpha):
@@ -98,6 +111,7 @@ def _merge_case(w, a, b, alpha, about):
     """A case of exercise 15.6, with outputs in rows as PyTorch stores them."""
     right = _merged(w, a, b, alpha)
     mistakes = (
+        (w + alpha / len(b) * (b @ a), "the rank is the rows of A; B has as many as outputs."),
         (w + b @ a, "B A counts alpha / rank times."),
         (w + alpha * (b @ a), "alpha is divided by the rank, the rows of A."),
         (alpha / len(a) * (b @ a), "that is the change alone; W comes on top."),
@@ -111,8 +125,8 @@ EXERCISES = {
     "15.1": Exercise(
         hint="the slope of a square is 2 times what is squared, times how that grows with w.",
         check=function(
+            _slope_case(1.6, 3.0, 0.5, "an input of 3"),
             _slope_case(0.2, 1.0, 1.0, "the weight of section 2"),
-            _slope_case(0.6, 3.0, 1.0, "an input of 3"),
             _slope_case(-1.4, 0.5, 2.0, "a weight that reads -1"),
             look_at="2 * (what the model says - target) * x.",
         ),
@@ -121,7 +135,10 @@ EXERCISES = {
     "15.2": Exercise(
         hint="divide by the mean of the magnitudes, round, and keep what comes within -1 and 1.",
         check=function(
-            _ternary_case([[0.9, -0.4], [0.2, -2.5]], "the mean magnitude is 1"),
+            _ternary_case(
+                [[3.0, -1.4, 1.2, -0.6, 0.2], [-1.2, 0.8, -0.6, 0.8, 0.2]],
+                "the mean magnitude is 1",
+            ),
             _ternary_case([[0.3, 0.1, -0.2], [0.02, -0.3, 0.04]], "six small weights"),
             _ternary_case([[8.0, -1.0, 1.0, 2.0]], "one weight that is far out"),
             look_at="np.clip(np.round(W / scale), -1, 1), with the mean magnitude as the scale.",
