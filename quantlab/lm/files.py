@@ -243,6 +243,7 @@ def tokenizer(folder, vocabulary):
 
     there = [folder / name for name in DESCRIBED if (folder / name).exists()]
     described = {file.name: read_json(file) for file in there}
+    missing = f"{folder} has no tokenizer.json, and no other tokenizer that can be read"
     try:
         found = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
@@ -253,8 +254,10 @@ def tokenizer(folder, vocabulary):
         if "tokenizer.json" in described:
             what = f"{folder / 'tokenizer.json'} is no tokenizer that can be read: {_line(error)}"
         else:
-            what = f"{folder} has no tokenizer.json, and no other tokenizer that can be read"
+            what = missing
         raise ValueError(what) from error
+    if set(found.get_vocab()) <= set(found.all_special_tokens):  # transformers 5.4 makes one up
+        raise ValueError(missing)
     if not 0 < found.vocab_size <= vocabulary:
         raise ValueError(
             f"the tokenizer of {folder} has {found.vocab_size} tokens and the model of its "

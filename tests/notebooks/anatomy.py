@@ -30,7 +30,6 @@ FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 TORCH = re.compile(r"^\s*(import|from) .*\b(torch|lm|bitsandbytes|hardware)\b", re.MULTILINE)
 LINK = re.compile(r"\]\(([^()\s]*(?:\([^()]*\)[^()\s]*)*)([^)]*)\)")
 BANNED = re.compile(r"\b(simply|just|obviously|powerful|crucial|delve)\b", re.IGNORECASE)
-ZERO = re.compile(r"(?<![\w.)\]])[-−]0(?:\.0*)?(?:e[-+]?\d+)?(?![.,]?\w)")
 NO_VERBS = {"the", "a", "an", "how", "what", "why", "when", "where", "you", "to", "and", "of"}
 
 
@@ -295,7 +294,10 @@ def tolerances(notebook, path):
 
 def zeros(notebook, path):
     """Nowhere a minus before a zero: to a reader 0 has no sign, and another processor adds none."""
-    found = [(cell.id, ZERO.search(compare_outputs.shown(cell))) for cell in code(notebook)]
+    found = [
+        (cell.id, compare_outputs.MINUS_ZERO.search(compare_outputs.shown(cell)))
+        for cell in code(notebook)
+    ]
     return [f"{id} shows {zero[0]!r} where 0 is meant" for id, zero in found if zero]
 
 
