@@ -76,7 +76,10 @@ def against_steps(lines, title, levels=None):
         _marks(f"levels[{name!r}]", [mark])
     fig, (left, right) = style.figure(style.WIDEST, 420, title=title, columns=2)
     _axes(left, right, [mark.step for line in lines.values() for mark in line])
-    for dashes, (name, mark) in zip(LEVELS, levels.items(), strict=False):
+    # The last level, the unquantized model, looks the same in every picture.
+    for dashes, (name, mark) in zip(
+        LEVELS[len(LEVELS) - len(levels) :], levels.items(), strict=True
+    ):
         across = {"color": style.MIDDLE, "ls": dashes, "lw": 1.8, "zorder": 0}
         left.axhline(mark.perplexity, label=name, **across)
         right.axhline(mark.facts, **across)
@@ -111,12 +114,14 @@ def _marks(name, line):
 
 def _axes(left, right, steps):
     """Set both axes: steps on a log axis that begins at 0, perplexity on one that does not."""
-    places = sorted({*(mark for mark in MARKS if mark <= max(steps)), max(steps)})
+    places = sorted(set(steps))
+    if len(places) > len(MARKS):
+        places = sorted({*(mark for mark in MARKS if mark <= max(steps)), max(steps)})
     for axes in (left, right):
         axes.set_xscale("symlog", linthresh=LINEAR, linscale=0.5)
         axes.set_xticks(places, list(map(str, places)))
         axes.minorticks_off()
-        axes.set(xlabel="steps", xlim=(-0.06 * LINEAR, 1.1 * max(steps)))
+        axes.set(xlabel="steps, on a log scale", xlim=(-0.06 * LINEAR, 1.1 * max(steps)))
         axes.grid(axis="y", lw=0.8)
     left.set_yscale("log")
     left.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))

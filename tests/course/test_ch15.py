@@ -22,8 +22,12 @@ def slope_in_two(w, x, target):
     return (says - target) * x + (says - target) * x
 
 
+def coded(W, scale):
+    return np.clip(np.round(W / scale), -1, 1)
+
+
 def ternary(W):
-    return np.clip(np.round(W / np.abs(W).mean()), -1, 1)
+    return coded(W, np.abs(W).mean())
 
 
 def ternary_by_bounds(W):
@@ -97,9 +101,9 @@ WRONG = [
     ("15.2", lambda W: ternary(W) * np.abs(W).mean(), "these are the values"),
     ("15.2", lambda W: np.round(W / np.abs(W).mean()), "clip"),
     ("15.2", lambda W: np.round(W / np.abs(W).max()), "no maximum"),
-    ("15.2", lambda W: np.clip(np.round(W / W.std()), -1, 1), "no spread"),
+    ("15.2", lambda W: coded(W, W.std()), "no spread"),
     ("15.2", lambda W: np.clip(np.trunc(W / np.abs(W).mean()), -1, 1), "round to the nearest"),
-    ("15.2", lambda W: np.clip(np.round(W / np.abs(W).mean(0)), -1, 1), "serves the whole matrix"),
+    ("15.2", lambda W: coded(W, np.abs(W).mean(1, keepdims=True)), "serves the whole matrix"),
     ("15.2", np.sign, "becomes 0"),
     ("15.3", lambda rate, steps: rate * steps, "the rate falls"),
     ("15.3", lambda rate, steps: rate * steps / 2, "nearly"),
