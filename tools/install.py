@@ -85,7 +85,7 @@ def by_one(work):
 
 def install(what):
     npm = find_npm(what)
-    mending.prepare(VENV, OLDEST, list(EXTRAS), keep=["colab"])
+    mending.prepare(VENV, OLDEST, list(EXTRAS), keep=["colab", "lowest", "newest"])
     if is_ready(what):  # moved, and no more than that
         return
     environment.drop_stale_stamps(VENV, list(EXTRAS), FILES)
