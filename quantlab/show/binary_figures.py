@@ -17,6 +17,7 @@ from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
 from quantlab.show.explorer import Entry, Explorer, Stepper
 
 ROW = 26  # CSS pixels of one line of a worked calculation
+PHONE = 452  # CSS pixels: a wider drawing with text of 12 px would be scrolled on a phone
 DIGITS = 32  # of the division explorer's largest number
 DOUBLINGS = 24  # what the doubling explorer shows: enough for 0.23 to repeat
 
@@ -242,7 +243,7 @@ def _face(words, label, digits, rows, start=""):
         f'font-family:monospace;font-size:16px;border:1px solid {style.LINE}">{digit}</span>'
         for digit in digits
     )
-    size = (410 + sum(_wider(rows)), max(ROW * len(rows), 1))
+    size = (_columns(rows)[-1], max(ROW * len(rows), 1))
     marks = [Box(0, size[1] - ROW, size[0], ROW - 2)] if rows else []
     said = "; ".join(map(" ".join, rows))
     lines = Drawing(*size, (*marks, *_lines(rows)), f"The calculation, line by line. {said}")
@@ -263,34 +264,43 @@ def _calculation(title, rows, way, total, said):
 
     total: stands below them. said: the last that its alt text says.
     """
-    floor, wider = ROW * len(rows), sum(_wider(rows))
+    floor, width = ROW * len(rows), _columns(rows)[-1]
     marks = [*_lines(rows), Text(8, floor + 16, total, bold=True)]
     if len(rows) > 1:
         ends = (8, floor - 10) if way == "downwards" else (floor - 8, 10)
-        marks.append(Line(tuple((430 + wider, y) for y in ends), "line", arrow=True))
+        marks.append(Line(tuple((width + 20, y) for y in ends), "line", arrow=True))
         for y, text in ((-10, "read"), (10, way)):
-            marks.append(Text(446 + wider, floor / 2 + y, text, role="quiet"))
+            marks.append(Text(width + 36, floor / 2 + y, text, role="quiet"))
     lines = "; ".join("{} {}, {} {}".format(*row) for row in rows)
     alt = f"{title}: {lines}. {said}."
-    return Drawing(560 + wider, floor + 32, tuple(marks), alt).picture(title, alt)
+    return Drawing(width + 150, floor + 32, tuple(marks), alt).picture(title, alt)
 
 
-def _wider(rows):
-    """Return the room that calculations and results take beyond 12 and 9 characters."""
+def _columns(rows):
+    """Return x of a line: number's and calculation's ends, result, word, bit, and its own end.
+
+    The word is None where a line with it would be wider than a phone shows: the bit says enough.
+    """
     longest = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:2]] or (0, 0)
-    return [10 * max(size - room, 0) for size, room in zip(longest, (12, 9), strict=True)]
+    left, right = (10 * max(size - room, 0) for size, room in zip(longest, (12, 9), strict=True))
+    if 410 + left + right <= PHONE:
+        at = left + right
+        return 32, 170 + left, 180 + left, 274 + at, 376 + at, 410 + at
+    end = 24 + 9.75 * longest[0]  # 21 characters, 19 in the result: 0.000123456789012 × 2
+    return 22, end, end + 7, None, PHONE - 28, PHONE
 
 
 def _lines(rows):
     """Yield the marks of worked lines (calculation, result, word, bit)."""
-    left, right = _wider(rows)
+    number, end, start, saying, digit, _ = _columns(rows)
     for place, (calculation, result, word, bit) in enumerate(rows, 1):
         y = ROW * (place - 0.5) - 1
-        yield Text(32, y, str(place), "end", "quiet")
-        yield Text(170 + left, y, calculation, "end")
-        yield Text(180 + left, y, result)
-        yield Text(274 + left + right, y, word, role="quiet")
-        yield from _cell(376 + left + right, y - 12, 26, 24, bit)
+        yield Text(number, y, str(place), "end", "quiet")
+        yield Text(end, y, calculation, "end")
+        yield Text(start, y, result)
+        if saying is not None:
+            yield Text(saying, y, word, role="quiet")
+        yield from _cell(digit, y - 12, 26, 24, bit)
 
 
 def _cell(x, y, width, height, digit, color="line"):

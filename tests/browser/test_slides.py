@@ -295,6 +295,21 @@ def test_rounding_range_and_sums_come_in_place_of_the_number_when_they_are_asked
     assert bits.locator(".ql-value-box").is_visible()
 
 
+@pytest.mark.parametrize("name", ["FP64", "FP32", "int32"])
+def test_what_is_folded_is_whole_on_a_slide_with_wide_bits_too(show, name):
+    page = show("02_fractions")
+    go_to(page, "bit-explorer")
+    bits = page.locator(".present .ql-bits")
+    bits.get_by_text("More").click()
+    bits.locator(".ql-format").select_option(label=name)
+    for number in ("20.23", "1/3", "-1.2345678901234567e-5"):
+        bits.get_by_role("textbox").first.fill(number)
+        bits.locator("caption", has_text="by each rule").wait_for()
+        more = bits.locator(".ql-more")
+        assert more.evaluate("(node) => node.scrollHeight <= node.clientHeight")
+    assert page.evaluate("tooSmall(Reveal.getCurrentSlide(), 20)") == []
+
+
 def test_a_number_of_the_audience_is_typed_on_a_slide_and_no_slide_turns(show):
     page = show("01_whole_numbers")
     go_to(page, "division-explorer")

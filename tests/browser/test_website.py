@@ -375,6 +375,19 @@ def test_on_a_phone_an_explorers_text_is_at_least_12_pixels(name, visit):
     assert page.evaluate(_SMALL) == []
 
 
+@pytest.mark.parametrize("fraction", ["1/3", "0.000123456789012", "1.23456789012e-15"])
+def test_on_a_phone_a_doubling_is_as_wide_as_its_page_whatever_is_typed(fraction, visit):
+    page = visit("02_fractions", viewport=PHONE)
+    alive(page)
+    live = page.locator(".live").filter(has_text="digits after the point")
+    live.get_by_role("textbox", name="fraction").fill(fraction)
+    live.get_by_role("slider", name="step").press("End")
+    face = live.locator(".live-face")
+    face.get_by_text("24", exact=True).wait_for()
+    assert face.evaluate("(node) => node.scrollWidth <= node.clientWidth")
+    assert page.evaluate(_SMALL) == []
+
+
 def test_every_explorer_is_alive_or_says_how_to_run_it(visit):
     page = visit("explorers")
     for place in page.locator("section:has(.explorer)").all():

@@ -181,7 +181,7 @@ function svg(width, height, marks, label) {
 }
 
 // ---------------------------------------------------------------- 01 and 02: binary_figures.py
-const ROW = 26;
+const [ROW, PHONE] = [26, 452];
 const CALCULATION = "The calculation, line by line.";
 
 function division({ number: { exact, text: shown }, step }) {
@@ -227,23 +227,31 @@ function doubling({ fraction: { exact, text: shown }, step }) {
   return { html: workedFace(words, "digits after the point", rows.map((row) => row[3]).join(""), rows, start) };
 }
 
+/** x of a line: number's and calculation's ends, result, word, bit, its own end; no word where a phone has no room. */
+function columns(rows) {
+  const longest = [0, 1].map((column) => Math.max(0, ...rows.map((row) => row[column].length)));
+  const [left, right] = [12, 9].map((room, column) => 10 * Math.max(longest[column] - room, 0));
+  const wider = left + right;
+  if (410 + wider <= PHONE) return [32, 170 + left, 180 + left, 274 + wider, 376 + wider, 410 + wider];
+  const end = 24 + 9.75 * longest[0];
+  return [22, end, end + 7, null, PHONE - 28, PHONE];
+}
+
 function workedFace(words, label, digits, rows, start = "") {
   const looks = { 0: [COLORS.pale, COLORS.ink], 1: [COLORS.line, "#FFFFFF"] };
   const cells = [...digits].map((digit) => (
     '<span style="display:inline-block;min-width:22px;text-align:center;'
     + `background:${looks[digit][0]};color:${looks[digit][1]};`
     + `font-family:monospace;font-size:16px;border:1px solid ${COLORS.line}">${digit}</span>`)).join("");
-  const [left, right] = [12, 9].map((room, column) => (
-    10 * Math.max(0, ...rows.map((row) => row[column].length - room))));
-  const [width, height] = [410 + left + right, Math.max(ROW * rows.length, 1)];
+  const [number, end, first, saying, x, width] = columns(rows);
+  const height = Math.max(ROW * rows.length, 1);
   const marks = rows.length ? [box(0, height - ROW, width, ROW - 2)] : [];
   rows.forEach(([calculation, result, word, bit], i) => {
     const y = ROW * (i + 0.5) - 1;
     const [fill, ink] = bit === "1" ? ["line", "#FFFFFF"] : ["pale", "ink"];
-    const x = 376 + left + right;
     marks.push(
-      text(32, y, String(i + 1), { anchor: "end", role: "quiet" }), text(170 + left, y, calculation, { anchor: "end" }),
-      text(180 + left, y, result), text(274 + left + right, y, word, { role: "quiet" }),
+      text(number, y, String(i + 1), { anchor: "end", role: "quiet" }), text(end, y, calculation, { anchor: "end" }),
+      text(first, y, result), saying === null ? "" : text(saying, y, word, { role: "quiet" }),
       box(x, y - 12, 26, 24, { fill, edge: "line", line: 1.3 }),
       text(x + 13, y, bit, { anchor: "middle", role: ink, mono: true }),
     );
