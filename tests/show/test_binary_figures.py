@@ -153,7 +153,7 @@ def test_the_byte_picture_names_both_halves_and_the_byte(high):
 
 
 def test_the_byte_picture_refuses_what_does_not_fit_into_four_bits():
-    with pytest.raises(ValueError, match="8 needs 5 bits"):
+    with pytest.raises(ValueError, match="high must be -8 to 7, got 8"):
         figures.byte_picture(8, 0)
 
 
