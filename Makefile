@@ -22,11 +22,11 @@ test-colab: ready-colab  ## run the notebooks with the versions that Colab has
 
 # Deprecated there is what an old library calls in the newer ones that it needs.
 test-lowest:  ## run the tests, without a browser, with the oldest versions of pyproject.toml
-	@$(PYTHON) tools/install_versions.py lowest
+	@$(PYTHON) tools/install.py age && $(PYTHON) tools/install_versions.py lowest
 	@$(subst .venv,.venv/lowest,$(BIN))/python $(WITHOUT_BROWSER) -W ignore::DeprecationWarning
 
 test-newest:  ## run the tests, without a browser, with the newest versions
-	@$(PYTHON) tools/install_versions.py newest
+	@$(PYTHON) tools/install.py age && $(PYTHON) tools/install_versions.py newest
 	@$(subst .venv,.venv/newest,$(BIN))/python $(WITHOUT_BROWSER)
 
 WITHOUT_BROWSER := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -51,7 +51,7 @@ bench: ready-test  ## time the package beside the libraries that do the same
 # Installs nothing: a machine with a GPU has a torch of its own, in a Python that PYTHON= names.
 gpu: PYTHON := $(firstword $(wildcard $(BIN)/python $(BIN)/python.exe) $(PYTHON))
 gpu:  ## with a GPU: run what needs one, write docs/gpu.md and the outputs of notebook 10
-	@$(PYTHON) tools/install.py gpu && $(PYTHON) tools/gpu.py
+	@$(PYTHON) tools/install.py age && $(PYTHON) tools/gpu.py
 
 badges: ready-test  ## write every link to the course; URL=https://github.com/me/quantlab sets its address
 	@$(BIN)/python tools/badges.py $(if $(URL),--url "$(URL)")

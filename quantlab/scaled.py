@@ -353,7 +353,7 @@ def _tensor_scale(amax, form, given):
 
 def _narrow_scale(given, least):
     """Return a scale of a tensor that was given, as float32."""
-    if not least <= positive("tensor_scale", given) <= FP32.max:
+    if not float(least) <= positive("tensor_scale", given) <= FP32.max:
         raise ValueError(f"tensor_scale must be {least:.3g} to 3.4e38 (FP32), got {given}")
     return np.float32(given)
 

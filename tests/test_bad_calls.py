@@ -245,7 +245,7 @@ TABLE = [
              formats=("bf16",)),
         dict(config=NOT_A_CONFIG, device=NOT_POSITIVE | {"0": 0, "a toaster": "a toaster"},
              context=NOT_A_BLOCK, batch=NOT_A_BLOCK, cache=NOT_A_CHOICE, engine=NOT_A_CHOICE,
-             formats=NOT_A_CHOICE | {"a list": [4], "one unknown": ("bf16", "zzz")})),
+             formats=given(NOT_A_CHOICE) | {"a list": [4], "one unknown": ("bf16", "zzz")})),
     Row(fit.cache_bytes,
         dict(config=LLAMA, context=1024, batch=1, format="bf16", engine="least"),
         dict(config=NOT_A_CONFIG, context=NOT_A_BLOCK, batch=NOT_A_BLOCK, format=NOT_A_CHOICE,
@@ -297,11 +297,11 @@ TABLE = [
     *(Row(function, dict(config="Llama 2 7B", **good), bad)
       for function, good, bad in (
           (training_memory.plan, {}, dict(
-              method=NOT_A_CHOICE, rank=NOT_A_SIZE | {"a billion": 10**9},
+              config=NOT_A_CONFIG, method=NOT_A_CHOICE, rank=NOT_A_SIZE | {"a billion": 10**9},
               batch=NOT_A_SIZE, window=NOT_A_SIZE | {"1": 1})),
-          (training_memory.adapter_size, {}, dict(rank=NOT_A_SIZE)),
+          (training_memory.adapter_size, {}, dict(config=NOT_A_CONFIG, rank=NOT_A_SIZE)),
           (training_memory.kept_per_token, {}, dict(
-              method=NOT_A_CHOICE, rank=NOT_A_SIZE)))),
+              config=NOT_A_CONFIG, method=NOT_A_CHOICE, rank=NOT_A_SIZE)))),
 ]  # fmt: skip
 #: They get what is checked already.
 BETWEEN_MODULES = {

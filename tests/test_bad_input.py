@@ -180,7 +180,7 @@ BAD = [
     (transforms.hadamard_product, ([],), {}, ValueError, ["x is empty"]),
     (transforms.hadamard_product, (["a"],), {}, TypeError, ["x", "real numbers"]),
     (transforms.turn, (W, EYE), {}, ValueError, ["3 != 4"]),
-    (transforms.turn, (EYE, W), {"block": 8}, ValueError, ["block", "divide 4", "8"]),
+    (transforms.turn, (EYE, W), {"block": 3}, ValueError, ["block", "divide 4", "3"]),
     (transforms.orthogonal, (0,), {}, ValueError, ["n", "at least 1", "0"]),
     (transforms.orthogonal, (10**30,), {}, ValueError, ["n", "at most 32768"]),
     (transforms.orthogonal, (4,), {"seed": None}, TypeError, ["seed", "None"]),

@@ -378,8 +378,9 @@ def test_an_old_python_gets_the_sentence(old, name):
 
 
 def test_make_starts_no_script_with_a_python_that_was_not_asked_for_its_age():
-    assert STARTED == ["gpu.py", "install.py", "install_colab.py"]
-    assert "$(PYTHON) tools/install.py gpu && $(PYTHON) tools/gpu.py" in MAKEFILE
+    assert STARTED == ["gpu.py", "install.py", "install_colab.py", "install_versions.py"]
+    for script in ("gpu.py", "install_versions.py lowest", "install_versions.py newest"):
+        assert f"$(PYTHON) tools/install.py age && $(PYTHON) tools/{script}" in MAKEFILE
 
 
 # What Python 2.7 can't parse, and 3.6 can; by the classes of syntax trees.

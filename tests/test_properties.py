@@ -542,6 +542,14 @@ NO_PROPERTY = {
     "config.read": "reads a file",
     "methods.method": "a look-up",
     "fit.tensor_bytes": "test_fit.py holds it to real files",
+    **{
+        f"checkpoint.{name}": "test_checkpoint.py holds it to real files"
+        for name in ("fp8", "int8", "nf4", "groups", "mxfp4", "stored", "method_of", "tensor_bytes")
+    },
+    **{
+        f"training_memory.{name}": "lm/test_training_tracker.py holds it to what torch allocates"
+        for name in ("plan", "adapter_size", "kept_per_token")
+    },
     "fit.more_bits": "test_fit.py holds it to llama.cpp",
     "shapes.tensors": "test_transformers_shapes.py holds it to transformers",
     "shapes.kept": "test_transformers_shapes.py holds it to transformers",

@@ -41,8 +41,8 @@ FILES += [os.path.join(PACKAGES, "package-lock.json")]
 
 
 def main(what):
-    if what == "gpu":  # which installs nothing
-        return check_python(what)
+    if what == "age":  # of the Python, for what installs nothing or elsewhere
+        return check_python("...")
     if what not in EXTRAS:
         environment.stop("say what to install: {}; got {!r}".format(" or ".join(EXTRAS), what))
     if not is_ready(what):

@@ -96,6 +96,8 @@ FIGURES = [
     (training_figures.against_steps, {"lines": {"a": [MARK]}, "title": SAID, "levels": None},
      {"lines": NO_DICT | {"four": {key: [MARK] for key in "abcd"}}, "title": NOT_A_TEXT,
       "levels": given(NO_DICT)}),
+    (training_figures.texts_table, {"marks": [MARK]},
+     {"marks": STRANGE | {"no marks": [], "numbers": [1, 2]}}),
     (outliers_figures.rulers, {"rows": {"a": ROW}, "high": 2, "title": SAID},
      {"rows": NO_DICT, "high": NO_NUMBER | {"0": 0}, "title": NOT_A_TEXT}),
     (outliers_figures.split, {"x": X, "w": W, "threshold": 6.0, "title": SAID},
@@ -228,7 +230,7 @@ PARTS = {"bits", "drawing", "explorer", "given", "hexes", "html", "registry", "s
 WITHIN = {
     "binary_figures": "division_explorer division_picture doubling_explorer doubling_picture "
     "render_division render_doubling",
-    "codebooks_figures": "draw explorer facts render snapshot",
+    "codebooks_figures": "block_marks draw explorer facts render snapshot",
     "comparison": "explorer needs_table percent render",
     "fit_figures": "bar planned planner render sentence",
     "gguf_figures": "chances_table draw explorer facts render",
@@ -240,6 +242,8 @@ WITHIN = {
     "memory_figures": "calculator count_text formats_figure render sentence size_text snapshot",
     "model": "draw explorer facts look number parted parted_html render short snapshot",
     "outliers_figures": "bars curve explorer limits panels powers render snapshot summary",
+    "qlora_figures": "flags_table marks_table memory_figure merge_figure parts_table",
+    "training": "draw explore_training facts nearest render snapshot",
     "scaled_figures": "draw explorer facts render snapshot",
     "turning_figures": "draw explorer facts render snapshot",
 }
