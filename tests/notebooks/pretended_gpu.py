@@ -44,6 +44,9 @@ ANSWERS = {
     "empty_cache": None,
     "synchronize": None,
     "_lazy_init": None,
+    "get_rng_state": None,
+    "set_rng_state": None,
+    "manual_seed_all": None,
     "get_device_properties": types.SimpleNamespace(
         name=NAME, total_memory=TOTAL, major=8, minor=0, multi_processor_count=1
     ),
