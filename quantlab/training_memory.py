@@ -5,7 +5,7 @@ backward pass begins, all activations are there and no gradient; when the optimi
 gradients are there and no activation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from . import fit
 from ._checks import one_of, whole
@@ -45,8 +45,8 @@ MODELS = ("llama", "mistral", "qwen2")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a step of training takes, in bytes by part.
+class Parts:
+    """Bytes of a step of training by part.
 
     weights: as they are stored. adapters: the thin matrices, in FP32. gradients: of what is
     trained. states: the two means of Adam, each as large as what is trained. activations: what the
@@ -54,7 +54,6 @@ class Plan:
     the loss is computed. step: what Adam needs for a moment.
     """
 
-    method: str
     weights: int
     adapters: int
     gradients: int
@@ -66,8 +65,14 @@ class Plan:
     @property
     def parts(self):
         """Bytes by part, a dict: all but `step`."""
-        names = ("weights", "adapters", "gradients", "states", "activations", "logits")
-        return {name: getattr(self, name) for name in names}
+        return {one.name: getattr(self, one.name) for one in fields(Parts) if one.name != "step"}
+
+
+@dataclass(frozen=True)
+class Plan(Parts):
+    """What a step of training takes by a method of `METHODS`."""
+
+    method: str
 
     @property
     def peak(self):

@@ -9,7 +9,9 @@ import weakref
 from dataclasses import dataclass
 
 from .. import _data
-from .._checks import one_of, shown, whole
+from .._checks import one_of, whole
+from ..training_memory import Parts
+from . import given
 from .measure import encode
 from .training_adapters import lora_layers
 
@@ -18,27 +20,14 @@ TRAINED = ("all", "adapters")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What the second step of a training took, in bytes: parts as in `training_memory.Plan`.
+class Measured(Parts):
+    """What the second step of a training took, in bytes.
 
     Each part at its own largest, logits those at the largest moment of the loss; peak: the most
     of all together.
     """
 
-    weights: int
-    adapters: int
-    gradients: int
-    states: int
-    activations: int
-    logits: int
-    step: int
     peak: int
-
-    @property
-    def parts(self):
-        """Bytes by part, a dict: all but `step`."""
-        names = ("weights", "adapters", "gradients", "states", "activations", "logits")
-        return {name: getattr(self, name) for name in names}
 
 
 def step_memory(model, trained="adapters", batch=4, window=256):
@@ -51,8 +40,7 @@ def step_memory(model, trained="adapters", batch=4, window=256):
     Raises ValueError for what cannot be trained and for a window that the model cannot read.
     """
     one_of("trained", trained, TRAINED)
-    if not hasattr(model, "tokenizer"):
-        raise TypeError(f"model must be a Model, got {shown(model)}")
+    given.model("model", model)
     if (trained == "adapters") != bool(lora_layers(model.network)):
         there = "adapters" if trained == "all" else "no adapters"
         raise ValueError(f"trained={trained!r}, and the model has {there}: see lm.add_lora")
@@ -144,11 +132,11 @@ def live_tensors():
             # by identity: two pieces of memory compare byte by byte
             self.known, self.size, self.peak = WeakIdKeyDictionary(), 0, 0
 
-        def __torch_dispatch__(self, operation, types, given=(), named=None):
-            for tensor in tree_leaves(given):
+        def __torch_dispatch__(self, operation, types, positional=(), named=None):
+            for tensor in tree_leaves(positional):
                 if isinstance(tensor, torch.Tensor):  # unknown: it was there before the watch
                     self.known.setdefault(tensor.untyped_storage(), 0)
-            result = operation(*given, **(named or {}))
+            result = operation(*positional, **(named or {}))
             self.add(tree_leaves(result))
             return result
 
