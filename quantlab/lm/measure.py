@@ -1,6 +1,7 @@
 """What a model costs and what it still can: bytes, loss, text, facts, speed."""
 
 import inspect
+import itertools
 import math
 import time
 from dataclasses import dataclass
@@ -185,11 +186,25 @@ class _Watch:
 def _check_numbers(model, broken):
     """Raise FloatingPointError if logits were broken."""
     if broken:
-        dtype = str(model.network.dtype).removeprefix("torch.")
-        why = "fp16 ends at 65504, and a value overflowed: load the model in bf16 or fp32"
-        if dtype != "float16":
-            why = f"its weights, or what {dtype} made of them, are not finite"
-        raise FloatingPointError(f"{model.name or 'the model'} predicts NaN or infinity; {why}")
+        who = model.name or "the model"
+        raise FloatingPointError(f"{who} predicts NaN or infinity; {_why_broken(model.network)}")
+
+
+def _why_broken(network):
+    """Say why a network's logits can be no numbers: its weights, or what it computes in."""
+    import torch
+
+    dtype = str(network.dtype).removeprefix("torch.")
+    tensors = itertools.chain(network.parameters(), network.buffers())
+    floats = (each for each in tensors if each.is_floating_point() and each.itemsize > 1)
+    if not all(torch.isfinite(each).all() for each in floats):
+        return f"its weights, or what {dtype} made of them, are not finite"
+    why = "fp16 ends at 65504, and a value overflowed:"
+    if dtype == "float16":
+        return f"{why} load the model in bf16 or fp32"
+    if any(getattr(m, "compute_dtype", None) == torch.float16 for m in network.modules()):
+        return f"{why} let its layers compute in bf16 or fp32"
+    return f"its weights are finite: on the way {dtype} overflowed, or a product came out wrong"
 
 
 def windows(tokens, window, stride, begin, at_once):
