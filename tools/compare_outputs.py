@@ -45,7 +45,11 @@ def changes(before, after, same_libraries=True):
         same = (before.outputs, before.execution_count) == (after.outputs, after.execution_count)
     else:
         same = SET_UP in before.source or shown(before) == shown(after)
-    return [] if same else ["another output"]
+    return [] if same else [_other(shown(before), shown(after))]
+
+
+def _other(old, new):
+    return "another output" + (f": {_where(old, new)}" if old != new else ", in the same words")
 
 
 def shown(cell):

@@ -5,7 +5,6 @@ first function that needs them.
 """
 
 import logging
-import os
 
 from .cache import CacheFormat, quantize_cache
 from .gguf_file import GGUFFile, export_gguf
@@ -30,8 +29,3 @@ __all__ = [
 # transformers imports torchao wherever it is installed, and that speaks of parts nobody asked for.
 for _name in ("torchao", "torch.utils._pytree"):
     logging.getLogger(_name).setLevel("ERROR")
-
-# torch 2.13 brings oneDNN 3.12.0. Its matrix kernels for Intel's AMX read beyond a row in bf16
-# unless its length is a multiple of 32, and NaN that lies there gets into the product: oneDNN
-# issue 5717. Its other kernels don't. It reads this at its first product; yours goes before ours.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_FP16")

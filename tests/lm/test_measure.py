@@ -2,9 +2,6 @@
 
 import copy
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -309,23 +306,6 @@ def test_why_a_prediction_is_no_number_is_looked_up_in_the_model(exact):
         gain[3] = float("nan")
     with pytest.raises(FloatingPointError, match="its weights, or what float32 made of them, are"):
         model.perplexity("Once upon a time")
-
-
-def test_a_product_in_bf16_takes_in_nothing_of_other_rows():
-    # oneDNN 3.12's kernels for AMX do unless `quantlab.lm` leaves them out
-    x = torch.full((16, 32, 33), math.nan, dtype=torch.bfloat16)
-    x[:, 0] = 1
-    product = torch.bmm(x, torch.ones(16, 33, 64, dtype=torch.bfloat16))
-    assert (product[:, 0] == 33).all()
-
-
-def test_the_kernels_that_oneDNN_may_use_are_the_users_to_choose():
-    say = "import os, quantlab.lm; print(os.environ['ONEDNN_MAX_CPU_ISA'])"
-    for given, kept in (({}, "AVX512_CORE_FP16"), ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, "AVX2")):
-        bare = {k: v for k, v in os.environ.items() if k != "ONEDNN_MAX_CPU_ISA"}
-        run = [sys.executable, "-c", say]
-        said = subprocess.run(run, env=bare | given, capture_output=True, text=True, check=True)
-        assert said.stdout.strip() == kept
 
 
 def test_what_this_process_holds_grows_with_what_it_keeps():
