@@ -33,6 +33,11 @@ WITHOUT_BROWSER := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfil
 WITHOUT_BROWSER += --ignore tests/browser --ignore tests/benchmarks --ignore tests/colab
 .PHONY: test-lowest test-newest
 
+other-processors: ready-test  ## check the notebooks' outputs with the kernels of older processors
+	@$(BIN)/python tools/run_notebooks.py --check --kernels avx2
+	@$(BIN)/python tools/run_notebooks.py --check --kernels oldest
+.PHONY: other-processors
+
 notebooks: ready-test  ## execute all notebooks in place
 	@$(BIN)/python tools/run_notebooks.py
 

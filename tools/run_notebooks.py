@@ -3,6 +3,7 @@
     python tools/run_notebooks.py                  all of them
     python tools/run_notebooks.py notebooks/04*    some
     python tools/run_notebooks.py --check          execute, change nothing, say which differ
+    python tools/run_notebooks.py --check --kernels oldest    as on another processor
 
 A cell that raises, warns or writes to stderr fails its notebook, and the file stays as it was.
 
@@ -42,6 +43,23 @@ METADATA = {
 }
 # One thread: with more, a sum's order, and so its last bit, depends on the number of cores.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# What the libraries are told to compute with: they add in another order then, as they do on a
+# processor without AVX512, or without AVX2. bitsandbytes asks the processor itself.
+KERNELS = {
+    "own": {},
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_CBWR": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "OPENBLAS_CORETYPE": "HASWELL",
+    },
+    "oldest": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_CBWR": "COMPATIBILITY",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "OPENBLAS_CORETYPE": "PRESCOTT",
+    },
+}
 CELL_SECONDS = 600
 
 
@@ -57,11 +75,12 @@ class _ThisPython(KernelSpecManager):
         return KernelSpec(argv=command, display_name="Python 3", language="python")
 
 
-def execute(notebook, folder=NOTEBOOKS, afterwards=()):
+def execute(notebook, folder=NOTEBOOKS, afterwards=(), kernels="own"):
     """Return `notebook`, executed top to bottom in a fresh kernel that starts in `folder`.
 
     notebook: a NotebookNode; it is left as it is. afterwards: sources of cells to run in the same
     kernel once the notebook is done; they come back as further cells, whatever they say.
+    kernels: one of `KERNELS`.
     Raises NotebookError at the notebook's first cell that raises, takes over 10 minutes, warns or
     writes to stderr.
     """
@@ -85,14 +104,14 @@ def execute(notebook, folder=NOTEBOOKS, afterwards=()):
         on_cell_executed=stop_at_trouble,
     )
     client.owns_km = True  # so that it also shuts the kernel down
-    _run(client)
+    _run(client, KERNELS[kernels])
     return fresh
 
 
-def _run(client):
+def _run(client, kernels):
     """Run `client` with a kernel that has a profile of its own; keep what the kernel's log says."""
     with tempfile.TemporaryDirectory() as profile, tempfile.TemporaryFile() as log:
-        environment = {**os.environ, **ONE_THREAD, "IPYTHONDIR": profile}
+        environment = {**os.environ, **ONE_THREAD, **kernels, "IPYTHONDIR": profile}
         try:
             _wait_for(_interruptible(client, env=environment, stderr=log))
         except (CellTimeoutError, DeadKernelError) as error:
@@ -219,14 +238,16 @@ def _merge_streams(outputs):
     return merged
 
 
-def run(path, check=False):
+def run(path, check=False, kernels="own"):
     """Execute the notebook at `path`; write it back, or compare if `check`. Returns what to report.
+
+    kernels: one of `KERNELS`.
 
     Raises NotebookError, and leaves the file as it is, if it does not run cleanly or, with `check`,
     if what is committed is not what came out.
     """
     committed = nbformat.read(path, as_version=4)
-    executed = execute(committed, path.parent)
+    executed = execute(committed, path.parent, kernels=kernels)
     if not check:
         executed.metadata["quantlab"] = {"measured_on": hardware.machine().name}
         replace_file(path, text(executed))
@@ -252,7 +273,11 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description="Execute the course's notebooks in place.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
     parser.add_argument("--check", action="store_true", help="change nothing, say which differ")
+    says = "with --check: compute as on another processor"
+    parser.add_argument("--kernels", choices=KERNELS, default="own", help=says)
     options = parser.parse_args(arguments)
+    if options.kernels != "own" and not options.check:
+        parser.error("--kernels needs --check: what is committed is of this processor")
     paths = options.notebooks or sorted(NOTEBOOKS.glob("*.ipynb"))
     absent = [str(path) for path in paths if not path.is_file()]
     if absent:
@@ -263,7 +288,7 @@ def main(arguments=None):
         print(f"[{number}/{len(paths)}] {path.name} ...", end=" ", flush=True)
         start = time.monotonic()
         try:
-            said = run(path, options.check)
+            said = run(path, options.check, options.kernels)
         except NotebookError as error:
             failed += 1
             said = f"FAILED\n    {path.name}, {error}"

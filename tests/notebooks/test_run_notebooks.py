@@ -109,7 +109,7 @@ def test_a_full_disk_is_said_and_leaves_the_old_file_and_no_draft(tmp_path, monk
 
     path = write(tmp_path / "00_a.ipynb", "1")
     before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-    monkeypatch.setattr(run_notebooks, "execute", lambda book, folder: book)
+    monkeypatch.setattr(run_notebooks, "execute", lambda book, folder, kernels: book)
     monkeypatch.setattr(run_notebooks, "text", lambda book: "x" * 9000)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8000, limit[1]))
     try:
@@ -139,6 +139,20 @@ def test_the_kernel_is_this_python_with_one_thread():
     source = "import os, sys\nprint(sys.executable, os.environ['OMP_NUM_THREADS'])"
     run = run_notebooks.execute(notebook(source), Path.cwd())
     assert run.cells[0].outputs[0].text == f"{sys.executable} 1\n"
+
+
+@pytest.mark.parametrize(("kernels", "says"), [("avx2", "AVX2"), ("oldest", "DEFAULT")])
+def test_the_kernels_of_another_processor_are_computed_with(kernels, says):
+    source = "import torch\nprint(torch.backends.cpu.get_cpu_capability())"
+    run = run_notebooks.execute(notebook(source), Path.cwd(), kernels=kernels)
+    assert run.cells[0].outputs[0].text == f"{says}\n"
+
+
+def test_outputs_of_another_processor_are_not_written(capsys, tmp_path):
+    path = tmp_path / "a.ipynb"
+    with pytest.raises(SystemExit):
+        run_notebooks.main(["--kernels", "oldest", str(path)])
+    assert "--kernels needs --check" in capsys.readouterr().err
 
 
 def spoiled():
