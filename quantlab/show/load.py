@@ -90,7 +90,8 @@ def explorer(measured, first):
     """Return the explorer of the flags of a 4-bit load.
 
     measured: a function from the flags, by the names of `BitsAndBytesConfig` and with the compute
-    dtype by name, to a `Load`; each setting is measured once. first: the `Load` in 16 bits.
+    dtype by name, to a `Load`; each setting is measured once. Where it raises FloatingPointError,
+    as `lm.Model.perplexity` does, that is the result. first: the `Load` in 16 bits.
     """
 
     once = cache(measured)
@@ -104,7 +105,12 @@ def explorer(measured, first):
     }
 
     def shown(**flags):
-        return render(once(**flags), first)
+        try:
+            return render(once(**flags), first)
+        except FloatingPointError as error:
+            # What this processor makes of these flags, no fault of the reader's: float16 can
+            # overflow on one and not on another.
+            return f'<div style="font-weight:600">No perplexity: {html.escape(str(error))}.</div>'
 
     still = memory_figure([first, once(**{name: c.value for name, c in controls.items()})])
     return Explorer(controls, shown, "The flags of a 4-bit load", static=still, height=220)

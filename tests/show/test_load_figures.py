@@ -173,3 +173,19 @@ def test_a_trial_on_a_cpu_claims_no_peak(trial):
 def test_a_trial_keeps_what_the_model_wrote_and_not_the_model(trial):
     assert trial.text.startswith("Once upon a time") and trial.name == "tiny-lm, nf4"
     assert {type(value) for value in vars(trial).values()} <= {str, bool, int, float, type(None)}
+
+
+def test_a_load_that_predicts_no_numbers_is_a_result_and_other_errors_are_errors():
+    def measured(bnb_4bit_compute_dtype, bnb_4bit_use_double_quant, **flags):
+        if bnb_4bit_compute_dtype == "float16":
+            raise FloatingPointError("<tiny> predicts NaN or infinity")
+        if not bnb_4bit_use_double_quant:
+            raise RuntimeError("out of memory")
+        return FOUR
+
+    one = load.explorer(measured, HALF)
+    said = one.set(bnb_4bit_compute_dtype="float16")
+    assert "No perplexity: &lt;tiny&gt; predicts NaN or infinity." in said and "alert" not in said
+    assert "2," in one.set(bnb_4bit_compute_dtype="bfloat16")
+    said = one.set(bnb_4bit_use_double_quant=False)
+    assert "out of memory" in said and 'role="alert"' in said
