@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 
 #: What every configuration below has: enough for attention with two heads, experts and windows.
 SHAPE = {
@@ -155,7 +156,8 @@ def page(found):
     """Return the text of docs/architectures.md. found: {architecture: its `outcomes`}."""
     columns = list(next(iter(found.values())))
     head = [*(f"load {name}" for name in LOADS), *columns[len(LOADS) :], "never quantized"]
-    lines = [INTRODUCTION, "| | " + " | ".join(head) + " |", "|---|" + "---|" * len(head)]
+    introduction = INTRODUCTION.format(version=transformers.__version__)
+    lines = [introduction, "| | " + " | ".join(head) + " |", "|---|" + "---|" * len(head)]
     for name, by_way in found.items():
         kept = by_way["absmax"].model.left_out()
         rest = ", ".join(f"{where.split('.*.')[-1]} {share:.1%}" for where, share in kept.items())
@@ -174,7 +176,8 @@ Tiny random models, made by `tests/lm/architectures.py`, loaded by `lm.load` and
 off the layers. The body is every large weight but the embeddings and the output head: what of it
 stays in 16 bits counts with 16. With every number the model gave a perplexity and a text.
 
-`python -m tests.lm.architectures` writes this page; a test holds it to what happens.
+`python -m tests.lm.architectures` writes this page; with the same version a test holds it to what
+happens. transformers {version}.
 """
 ENDING = """\
 ## What is never quantized

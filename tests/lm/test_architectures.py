@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 
 import quantlab as ql
 from quantlab import lm
@@ -111,6 +112,9 @@ def test_quantizing_changes_every_large_weight_but_routers(found, name, row):
 
 def test_the_page_says_what_happens(found):
     page = (Path(__file__).parents[2] / architectures.PAGE).read_text(encoding="utf-8")
+    [version] = re.findall(r"transformers (\d[\d.]*\d)\.$", page, re.MULTILINE)
+    if version != transformers.__version__:
+        pytest.skip(f"the page is of transformers {version}; others name and count some parts anew")
     assert page == architectures.page(found), "run  python -m tests.lm.architectures"
 
 
