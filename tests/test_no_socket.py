@@ -69,6 +69,13 @@ lm.load(sys.argv[1], device="cpu").generate_text("Once", 3)
 lm.export_gguf(model, sys.argv[1] + "/small.gguf", type="Q8_0")
 """
 
+ENGINE = """
+from quantlab import lm
+path = lm.export_gguf(lm.load("tiny-lm", device="cpu"), sys.argv[1] + "/small.gguf", type="Q8_0")
+with lm.run_gguf(path) as running:
+    running.generate_text("Once", 3)
+"""
+
 
 def heard(code, *arguments):
     """Run code in a process of its own and return what its audit hook heard."""
@@ -87,6 +94,12 @@ def test_the_core_and_the_explorers_open_no_socket():
 def test_a_model_is_loaded_quantized_measured_and_stored_without_a_socket_or_a_pickle(tmp_path):
     pytest.importorskip("transformers")
     assert heard(MODEL, str(tmp_path)) == []
+
+
+def test_llama_cpp_is_spoken_to_on_loopback_alone(tmp_path):
+    pytest.importorskip("xllamacpp")
+    events = heard(ENGINE, str(tmp_path))
+    assert events and all("'127.0.0.1'" in said for _, said in events)
 
 
 def test_the_hook_hears_of_each():

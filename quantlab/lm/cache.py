@@ -131,7 +131,8 @@ def attend(module, query, key, value, attention_mask, scaling, dropout=0.0, **re
     scores = scores * scaling
     if attention_mask is not None:
         scores = scores + attention_mask
-    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    wide = torch.promote_types(query.dtype, torch.float32)
+    weights = torch.softmax(scores, dim=-1, dtype=wide).to(query.dtype)
     if not values.rounds:
         result = weights @ _spread(value, heads)
     else:
@@ -165,13 +166,13 @@ def rounded(x, format):
     """
     import torch
 
-    wide = x.float()
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
     if format.turned:
         turn = torch.from_numpy(transforms.hadamard(x.shape[-1])).to(wide)
         wide = wide @ turn
     if format.block:
-        codes = gguf.encode(wide.cpu().numpy(), format.block)
-        wide = torch.from_numpy(gguf.decode(codes, format.block)).to(x.device)
+        codes = gguf.encode(wide.float().cpu().numpy(), format.block)
+        wide = torch.from_numpy(gguf.decode(codes, format.block)).to(wide)
     elif format.along == "token":
         wide = _to_grid(wide.unflatten(-1, (-1, format.group)), format.bits, -1).flatten(-2)
     else:
@@ -187,8 +188,8 @@ def _to_grid(x, bits, dim):
     Both ends of a grid are FP16, as KIVI stores them: a value may lie half of their last place off.
     """
     low, high = x.amin(dim, keepdim=True), x.amax(dim, keepdim=True)
-    low = low.half().float()
-    step = ((high - low) / (2**bits - 1)).half().float()
+    low = low.half().to(x)
+    step = ((high - low) / (2**bits - 1)).half().to(x)
     codes = ((x - low) / step.where(step > 0, 1)).round().clamp(0, 2**bits - 1)
     return codes * step + low
 

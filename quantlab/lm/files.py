@@ -5,6 +5,7 @@ to floats, and loads NaN as it is. A model so loaded computes; it has to be refu
 """
 
 import json
+import os
 from collections import namedtuple
 from pathlib import Path
 
@@ -34,14 +35,15 @@ def path_of(name, value):
 
     Raises TypeError for another kind, ValueError for what no system takes for a path.
     """
-    if not isinstance(value, (str, Path)):
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(text, str):
         raise TypeError(f"{name} must be a string or a path, got {shown(value)}")
     try:
-        path = Path(value).expanduser().absolute()
+        path = Path(text).expanduser().absolute()
         path.exists()  # too long, say
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{name} is no path here: {shown(value)} ({_line(error)})") from error
-    if not str(value) or "\0" in str(value):
+    if not text or "\0" in text:
         raise ValueError(f"{name} must be a path, got {shown(value)}")
     return path
 

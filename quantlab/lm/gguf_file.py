@@ -54,13 +54,17 @@ class GGUFFile:
     """A GGUF file, as read back from the disk.
 
     bytes: its size. bits_per_weight: of the linear layers, scales included, as
-    `Model.bits_per_weight` counts them. tensors: the names of its tensors by their type.
+    `Model.bits_per_weight` counts them. tensors: the names of its tensors by their type. What takes
+    a path, such as `run_gguf`, takes this.
     """
 
     path: Path
     bytes: int
     bits_per_weight: float
     tensors: dict[str, tuple[str, ...]]
+
+    def __fspath__(self):
+        return str(self.path)
 
 
 def export_gguf(model, path, type="Q4_K", importance=None):
