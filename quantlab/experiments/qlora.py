@@ -13,8 +13,9 @@ from ..lm.training_tracker import Measured, step_memory
 
 #: The numbers that are taught; tiny-lm knows those from 0 to 255.
 TAUGHT = range(256, 512)
-#: Every eighth of them is held out: never seen in training.
-HELD_OUT = range(259, 512, 8)
+#: One of eight is held out: never seen in training. They end in all ways that three bits can.
+HELD_OUT = tuple(n for n in TAUGHT if n % 8 == (n // 8 * 3 + 1) % 8)
+ANOTHER_GRID, SAME_GRID = "4 bits, zero-point", "NF4 anew"
 #: How it is taught.
 LESSON = {"steps": 160, "rate": 5e-3, "batch": 4, "window": 128}
 #: How a method of `training_memory.METHODS` loads a model: (quantization, double_quant).
@@ -144,16 +145,19 @@ def answers(model):
 
 
 def merges(adapted):
-    """Return the model that came of merging in each of four ways, a dict by the type of the sum.
+    """Return the model that came of merging in each of five ways, a dict by the type of the sum.
 
-    adapted: a model of `teach`. FP32 keeps the sum as it is, near enough; BF16 rounds it to 8 bits
-    of mantissa; the others round it to codes of 8 and of 4 bits, as `lm.quantize` does.
+    adapted: a model of `teach`. FP32 keeps the sum as it is, near enough; BF16 rounds it, with all
+    else of the model, to 8 bits of mantissa; the others round it to codes of 8 and of 4 bits, as
+    `lm.quantize` does: with zero-points, and in NF4, the grid that the weights stood on.
     """
     whole_sum = merge_lora(adapted)
     half = replace(whole_sum, network=copy.deepcopy(whole_sum.network).bfloat16())
     eight = quantize(whole_sum, "absmax", bits=8, group_size=64)
-    four = quantize(whole_sum, "nf4", double_quant=True)
-    return {"FP32": whole_sum, "BF16": half, "8 bits": eight, "NF4 anew": four}
+    other = quantize(whole_sum, "zero_point", bits=4, group_size=64)
+    same = quantize(whole_sum, "nf4", double_quant=True)
+    four = {ANOTHER_GRID: other, SAME_GRID: same}
+    return {"FP32": whole_sum, "BF16": half, "8 bits": eight, **four}
 
 
 def moved_codes(adapted, merged):
@@ -168,6 +172,31 @@ def moved_codes(adapted, merged):
         moved += np.count_nonzero(changed >> 4) + np.count_nonzero(changed & 15)
         total += 2 * changed.size
     return moved / total
+
+
+def weights_off(rounded, exact):
+    """Return how far the weights of a model are from those of another, of their own size: 0 to 1.
+
+    rounded, exact: models of `merges`.
+    """
+    wrong = size = 0.0
+    for (_, one), (_, other) in zip(rounded.linears(), exact.linears(), strict=True):
+        wrong += (one.weight.float() - other.weight).square().sum().item()
+        size += other.weight.square().sum().item()
+    return (wrong / size) ** 0.5
+
+
+def kept_of_change(rounded, exact, before):
+    """Return how much of a change is there after rounding: its projection on the change, 1 for all.
+
+    rounded, exact: models of `merges`. before: the one that was taught, as `in_four_bits` has it.
+    """
+    along = size = 0.0
+    for layers in zip(rounded.linears(), exact.linears(), before.linears(), strict=True):
+        after, meant, start = (layer.weight.float() for _, layer in layers)
+        along += ((after - start) * (meant - start)).sum().item()
+        size += (meant - start).square().sum().item()
+    return along / size
 
 
 def _stories(characters):

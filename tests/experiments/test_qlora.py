@@ -34,6 +34,8 @@ def test_a_lesson_never_has_a_number_that_is_held_out():
         assert set(qlora.TAUGHT) - set(qlora.HELD_OUT) <= numbers
         assert (set(range(256)) <= numbers) == mixed
     assert len(set(qlora.HELD_OUT)) == 32 and set(qlora.HELD_OUT) < set(qlora.TAUGHT)
+    endings = [n % 8 for n in qlora.HELD_OUT]
+    assert all(endings.count(ending) == 4 for ending in range(8))
 
 
 def test_a_sentence_is_one_that_the_marks_read(four_bits):
@@ -49,7 +51,8 @@ def test_before_the_lesson_old_facts_are_right_and_new_ones_wrong(four_bits):
 
 
 def test_marks_count_right_answers_apart_for_those_held_out(four_bits, monkeypatch):
-    wrong = {256, 259, 260}  # 259 is held out
+    held = qlora.HELD_OUT[0]
+    wrong = {256, 262, held}
     texts = ["no" if n in wrong else f"{n:b}" for n in qlora.TAUGHT]
     monkeypatch.setattr(qlora, "answers", lambda model: texts)
     found = qlora.marks(four_bits, stories=500)
@@ -76,6 +79,18 @@ def test_a_merge_in_fp32_keeps_what_was_said_and_one_in_nf4_rounds_it(adapted):
     assert losses["FP32"] < 1e-6 < min(losses["BF16"], losses["8 bits"])
     assert max(losses["BF16"], losses["8 bits"]) < losses["NF4 anew"]
     assert 0 < qlora.moved_codes(adapted, merged["NF4 anew"]) < 1
+
+
+def test_weights_are_off_by_a_share_of_their_size(adapted, four_bits):
+    merged = qlora.merges(adapted)
+    exact = merged["FP32"]
+    assert qlora.weights_off(exact, exact) == 0
+    assert qlora.kept_of_change(exact, exact, four_bits) == 1
+    assert qlora.kept_of_change(four_bits, exact, four_bits) == 0
+    names = ("8 bits", qlora.SAME_GRID, qlora.ANOTHER_GRID)
+    eight, same, other = (qlora.weights_off(merged[name], exact) for name in names)
+    # Two steps have hardly moved a weight from its place on the grid of NF4.
+    assert 0 < eight < same < 0.02 < other < 0.2
 
 
 def test_each_flag_changes_what_it_is_for(four_flags, exact):

@@ -39,6 +39,8 @@ def _ternary_case(rows, about):
     mistakes = [
         (q.dequantize(), "these are the values; the codes are asked for, -1, 0 and 1."),
         (free, "a weight of more than 1.5 scales still has the code 1: clip."),
+        (_coded(w, w.mean()), "the scale is the mean of the magnitudes: np.abs comes first."),
+        (_coded(w, np.median(sizes)), "the scale is the mean of the magnitudes, no median."),
         (np.sign(w), "what is below half of the scale becomes 0."),
         (np.clip(np.trunc(w / q.scale), -1, 1), "this cuts off; round to the nearest."),
     ]
@@ -94,8 +96,9 @@ def _training_case(weights, bits, trained, about):
         (held + 16 * (weights + trained), "frozen weights have no gradient and no states."),
     )
     right = held + 16 * trained
-    mistakes = tuple(pair for pair in mistakes if pair[0] != right)
     within, why = 1e-6 * right, "products in FP32"
+    # What comes to nothing here would name any answer in too large a unit.
+    mistakes = tuple(pair for pair in mistakes if pair[0] != right and pair[0] > within)
     return Case((weights, bits, trained), right, about, within, why, mistakes=mistakes)
 
 
@@ -141,6 +144,7 @@ EXERCISES = {
             ),
             _ternary_case([[0.3, 0.1, -0.2], [0.02, -0.3, 0.04]], "six small weights"),
             _ternary_case([[8.0, -1.0, 1.0, 2.0]], "one weight that is far out"),
+            _ternary_case([[2.0, 0.45, -0.52, 1.03]], "two weights near half of the mean"),
             look_at="np.clip(np.round(W / scale), -1, 1), with the mean magnitude as the scale.",
         ),
         learned="a product with such a matrix only adds and subtracts.",
@@ -153,10 +157,10 @@ EXERCISES = {
             _reach_case(1e-3, 300, "300 steps at 0.001"),
             look_at="the sum of rate * (1 - k / steps) for k from 0 to steps - 1.",
         ),
-        learned="how far a weight gets is settled by rate and steps, before the first of them.",
+        learned="how far a weight gets, rate and steps settle, but for a little, before the first.",
     ),
     "15.4": Exercise(
-        hint="A has a row of inputs for each rank, B a column of outputs for each.",
+        hint="A has `rank` rows of `inputs` numbers, B `rank` columns of `outputs` numbers.",
         check=function(
             _adapter_case(4, 2, 1, "4 inputs, 2 outputs, rank 1"),
             _adapter_case(256, 768, 8, "a layer of tiny-lm, rank 8"),
