@@ -224,10 +224,16 @@ def test_a_picture_counts_by_its_alt_text():
 def test_make_takes_the_python_of_venv_if_it_is_there(tmp_path):
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text(encoding="utf-8"))
 
+    # A make that runs the tests hands its own PYTHON= on to the makes below it.
+    alone = {
+        k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKEOVERRIDES", "PYTHON")
+    }
+
     def command(*more):
         done = subprocess.run(
             ["make", "-n", "--no-print-directory", "gpu", *more],
             cwd=tmp_path,
+            env=alone,
             capture_output=True,
             text=True,
             check=True,

@@ -14,6 +14,8 @@ words: the share of words that may be others, for text that a model writes.
 
 import re
 from difflib import SequenceMatcher
+from importlib.metadata import version
+from pathlib import Path
 
 NOT_COMPARED = {"timing", "machine"}
 WITHIN_TOLERANCE = "hardware"
@@ -23,6 +25,15 @@ NUMBER = re.compile(r"(?<![\w.])[-−]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:[eE][-+]?\d+)
 #: A zero with a minus: to a reader 0 has no sign, and another processor adds none.
 MINUS_ZERO = re.compile(r"(?<![\w.)\]])[-−]0(?:\.0*)?(?:e[-+]?\d+)?(?![.,]?\w)")
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # of an object, in its repr
+
+
+def libraries_as_committed():
+    """Return whether figures are drawn here with the versions that drew the committed ones.
+
+    Another matplotlib draws the same figures with other bytes, and another Pillow packs them so.
+    """
+    pinned = (Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8").split()
+    return {f"{name}=={version(name)}" for name in ("matplotlib", "pillow")} <= set(pinned)
 
 
 def tags(cell):

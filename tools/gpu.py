@@ -207,17 +207,14 @@ def run_notebook(path, folder, clock):
 def other_outputs(committed, executed):
     """Return the cells whose outputs read differently, beyond the tolerance of a cell that has one.
 
-    A picture counts by its alt text: its bytes depend on the versions of matplotlib and its fonts.
+    The libraries are those of the machine: a picture counts by its alt text, as its bytes depend on
+    the versions of matplotlib and its fonts, and the set-up cell, which names versions, not at all.
     """
     import compare_outputs
 
-    found = []
-    for before, after in zip(committed.cells, executed.cells, strict=True):
-        if before.cell_type == "code" and compare_outputs.changes(before, after):
-            shown = [compare_outputs.shown(cell) for cell in (before, after)]
-            tolerant = compare_outputs.WITHIN_TOLERANCE in compare_outputs.tags(before)
-            found += [before.id] if tolerant or shown[0] != shown[1] else []
-    return found
+    pairs = zip(committed.cells, executed.cells, strict=True)
+    code = ((before, after) for before, after in pairs if before.cell_type == "code")
+    return [a.id for a, b in code if compare_outputs.changes(a, b, same_libraries=False)]
 
 
 def run(arguments, clock):

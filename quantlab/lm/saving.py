@@ -160,11 +160,10 @@ def _blocks(name, result, model):
 def _compressed_tensors_config(model):
     import torch
     import transformers
-    from packaging.version import Version
 
     need_compressed_tensors(f"saving {model.quantization}")
     # transformers 5.22 does not read what was saved of a class derived from Linear; 5.23 does.
-    derived = Version(transformers.__version__) >= Version("5.23")
+    derived = tuple(map(int, transformers.__version__.split(".")[:2])) >= (5, 23)
     _check_kinds(model, (torch.nn.Linear,), "compressed-tensors", subclasses=derived)
     settings = {(q.bits, q.group_size, q.symmetric, q.axis) for q in model.stored.values()}
     if any(q.group_index is not None for q in model.stored.values()):

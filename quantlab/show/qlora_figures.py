@@ -8,7 +8,7 @@ from quantlab.show.memory_figures import size_text
 
 #: The parts of a bar, in their order, and the colour of each.
 PARTS = {
-    "weights": style.LINE, "adapters": style.INK, "gradients": style.SIGN,
+    "weights": style.LINE, "adapters": style.MANTISSA, "gradients": style.SIGN,
     "states": style.EXPONENT, "activations": style.LIGHT, "logits": style.PALE,
 }  # fmt: skip
 LEAST = 0.045  # of the longest bar: in a narrower part there is no room for its number
@@ -58,6 +58,10 @@ def _bar(axes, row, one, longest, unit):
             axes.text(middle, row, f"{size / unit:.1f}", **words)
         left += size
     axes.plot(one.peak, row - 0.44, marker="v", color=style.INK, markersize=9, clip_on=False)
+    side = -1 if one.peak > 0.9 * longest else 1  # at the right end there is no room for a number
+    axes.annotate(f"{one.peak / unit:.1f}", (one.peak, row - 0.48), (8 * side, 0), fontsize=12,
+                  textcoords="offset points", ha="left" if side > 0 else "right", va="center",
+                  bbox={"color": "white", "pad": 0}, zorder=0.5)  # fmt: skip
 
 
 def parts_table(found):

@@ -287,8 +287,9 @@ def test_facts_in_llama_cpp_are_those_of_torch(exact, written):
 def listening():
     import psutil
 
-    connections = psutil.Process().net_connections(kind="tcp")
-    return [one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN]
+    process = psutil.Process()
+    ask = getattr(process, "net_connections", None) or process.connections  # before psutil 6
+    return [one.laddr.ip for one in ask(kind="tcp") if one.status == psutil.CONN_LISTEN]
 
 
 def test_the_port_is_on_this_machine_alone_and_closed_with_the_file(written):

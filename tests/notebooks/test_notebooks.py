@@ -1,14 +1,9 @@
 """Every notebook of the course keeps the rules, runs clean, and gives what is committed."""
 
-from importlib.metadata import version
-
 import anatomy
+import compare_outputs
 import pytest
 import run_notebooks
-
-PINNED = (run_notebooks.NOTEBOOKS.parent / "constraints.txt").read_text(encoding="utf-8").split()
-#: Another matplotlib draws the same figures with other bytes, and another Pillow packs them so.
-SAME_LIBRARIES = {f"{name}=={version(name)}" for name in ("matplotlib", "pillow")} <= set(PINNED)
 
 
 def test_there_are_notebooks():
@@ -29,7 +24,8 @@ def test_rerun_gives_the_committed_outputs_byte_for_byte(notebook, run):
     result, _ = run
     if isinstance(result, run_notebooks.NotebookError):
         pytest.fail(str(result))
-    assert run_notebooks.differences(notebook, result, SAME_LIBRARIES) == []
+    same = compare_outputs.libraries_as_committed()
+    assert run_notebooks.differences(notebook, result, same) == []
 
 
 def test_every_solution_passes_its_check(notebook, run):
