@@ -61,6 +61,9 @@ KERNELS = {
     },
 }
 CELL_SECONDS = 600
+# What a cell shows comes another way than the word that it is done, and on a busy machine later.
+# nbclient waits for it for 4 seconds and then goes on without: outputs would be lost in silence.
+OUTPUT_SECONDS = 120
 
 
 class NotebookError(Exception):
@@ -97,6 +100,8 @@ def execute(notebook, folder=NOTEBOOKS, afterwards=(), kernels="own"):
         fresh,
         km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_ThisPython()),
         timeout=CELL_SECONDS,
+        iopub_timeout=OUTPUT_SECONDS,
+        raise_on_iopub_timeout=True,
         allow_errors=True,
         store_widget_state=False,
         record_timing=False,
