@@ -154,6 +154,15 @@ def test_the_explorers_of_the_notebooks_are_those_that_modules_list():
                 assert made.static.data == base64.b64decode(output.data["image/png"]), name
 
 
+def test_no_browser_is_told_of_the_settings_that_are_recorded(monkeypatch):
+    told = []
+    monkeypatch.setattr(widgets.Widget, "send_state", lambda self, key=None: told.append(self))
+    made = show.Explorer({"n": widgets.IntSlider(max=200)}, lambda n: f"<p>{n}</p>")
+    told.clear()
+    assert len(explorers.record(made)["faces"]) == 201
+    assert max(told.count(one) for one in told) == 1
+
+
 def test_a_notebook_is_run_for_an_explorer_that_needs_it_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(explorers, "CACHE", tmp_path)
     book = notebook(

@@ -14,6 +14,7 @@ import json
 import math
 import re
 import zlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -193,6 +194,21 @@ def record(explorer):
     The tree has a level for each moving control: [place of its labels, branch for each label]; a
     leaf is the place of a face. Branches differ where one control sets the range of another.
     """
+    with ExitStack() as held:
+        # A browser that nobody opened is told of every setting: so many messages that the
+        # kernel drops some, on a busy machine also what the cell prints.
+        for widget in _widgets(explorer.widget):
+            held.enter_context(widget.hold_sync())
+        return _recorded(explorer)
+
+
+def _widgets(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from _widgets(child)
+
+
+def _recorded(explorer):
     start = {name: control.value for name, control in explorer.controls.items()}
     moving, stride = _moving(explorer)
     faces, labels = {}, {}
