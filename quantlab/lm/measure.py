@@ -199,11 +199,10 @@ def _why_broken(network):
     floats = (each for each in tensors if each.is_floating_point() and each.itemsize > 1)
     if not all(torch.isfinite(each).all() for each in floats):
         return f"its weights, or what {dtype} made of them, are not finite"
-    why = "fp16 ends at 65504, and a value overflowed:"
     if dtype == "float16":
-        return f"{why} load the model in bf16 or fp32"
+        return "fp16 ends at 65504, and a value overflowed: load the model in bf16 or fp32"
     if any(getattr(m, "compute_dtype", None) == torch.float16 for m in network.modules()):
-        return f"{why} let its layers compute in bf16 or fp32"
+        return "its weights are finite, fp16 ends at 65504: let its layers compute in bf16 or fp32"
     return f"its weights are finite: on the way {dtype} overflowed, or a product came out wrong"
 
 

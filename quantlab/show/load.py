@@ -108,8 +108,8 @@ def explorer(measured, first):
         try:
             return render(once(**flags), first)
         except FloatingPointError as error:
-            # What this processor makes of these flags, no fault of the reader's: float16 can
-            # overflow on one and not on another.
+            # What this machine makes of these flags, no fault of the reader's. Seen once, with
+            # float16 on a processor without AVX512; why is not known.
             return f'<div style="font-weight:600">No perplexity: {html.escape(str(error))}.</div>'
 
     still = memory_figure([first, once(**{name: c.value for name, c in controls.items()})])
