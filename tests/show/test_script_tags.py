@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from test_random_walks import OURS, SCRIPT, Reader
 
-from quantlab import course, formats, show
+from quantlab import course, formats, lm, show
 from quantlab.course import exercise
 from quantlab.experiments import codes, gguf_bytes, whole_model
 from quantlab.experiments.gguf_bytes import Field
 from quantlab.experiments.loads import Load, Trial
+from quantlab.lm.loading import HUB_ID
 from quantlab.show import drawing, hexes, html, matrix, model
 from quantlab.show.drawing import Box, Drawing, Line, Mark, Text
 
@@ -171,3 +172,19 @@ def test_the_name_of_a_format_is_no_markup_in_an_error():
     with pytest.raises(ValueError, match="format must be") as caught:
         codes.named(EVIL)
     assert "<script" not in html.message(str(caught.value))
+
+
+@pytest.mark.parametrize("mark", "<>&\"'` \n")
+def test_no_id_of_a_hub_can_hold_markup(mark):
+    assert HUB_ID.fullmatch("owner/model")
+    for place in range(len("owner/model") + 1):
+        assert not HUB_ID.fullmatch("owner/model"[:place] + mark + "owner/model"[place:])
+
+
+def test_a_folder_with_markup_in_its_name_is_named_as_text(tmp_path):
+    folder = tmp_path / "<script>alert(1)<" / "script>"
+    folder.mkdir(parents=True)
+    for name in (folder, str(folder), "<script>alert(1)</script>"):
+        with pytest.raises(ValueError, match=r"script>.*has no config|no folder") as caught:
+            lm.load(name)
+        assert "<script" in str(caught.value) and "<script" not in html.message(str(caught.value))
