@@ -1,6 +1,7 @@
 """A figure style for each test, a worker that suits it, and a last line where no browser is."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import hypothesis
 import matplotlib
 import pytest
+
+# Some tests press Ctrl-C. A shell that starts pytest in the background lets it ignore that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A property has no deadline: on a busy machine the first example alone may take a second.
 hypothesis.settings.register_profile("course", deadline=None)

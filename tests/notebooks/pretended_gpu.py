@@ -93,6 +93,8 @@ def install():
     torch.utils._device._device_constructors()  # it keeps the functions that it sees first
     for layer in (bitsandbytes.nn.Linear4bit, bitsandbytes.nn.Linear8bitLt):
         layer.forward = _on_the_cpu(layer.forward)
+    # A torch built with CUDA would ask the driver, which is not there.
+    torch.accelerator.current_accelerator = lambda check_available=False: None
     for name, answer in ANSWERS.items():
         setattr(torch.cuda, name, lambda *args, _answer=answer, **kwargs: _answer)
     torch.cuda.memory_allocated = torch.cuda.max_memory_allocated = _bytes_alive
