@@ -64,6 +64,16 @@ def test_a_page_fits_and_has_no_fault_of_accessibility(name, visit):
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+def test_on_a_tablet_a_line_of_code_fits_as_on_a_desk(visit):
+    page = visit(stems()[8])
+    scrolling = """() => [...document.querySelectorAll("pre")]
+        .filter((code) => code.scrollWidth > code.clientWidth).length"""
+    desk = page.evaluate(scrolling)
+    for width in (900, 1024, 1112, 1180, 1204, 1205):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(scrolling) == desk, width
+
+
 @pytest.mark.parametrize("name", ["index", "explorers", stems()[-1]])
 def test_the_dark_pages_have_no_fault_of_accessibility(name, visit):
     page = visit(name, color_scheme="dark")
