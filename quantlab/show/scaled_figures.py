@@ -94,7 +94,7 @@ def whole_model(results, title):
     axes.set_xscale("log")
     axes.set_xlim(right=2.3 * max(found.divergence for found in results))
     style.plain(axes.xaxis)
-    axes.set_xlabel("divergence, nats per token (line: two standard errors)")
+    axes.set_xlabel("divergence, nats per token (line: ± two standard errors)")
     return style.picture(fig, alt=f"{title}. {'; '.join(said)}.")
 
 
@@ -172,8 +172,8 @@ def draw(found, handle="drag me"):
 
 
 def _block_marks(found):
-    words = "One block. Dot: the weight, stroke: its error, lines: the values that the block has"
-    yield Text(LEFT, 11, words)
+    words = "Dot: the weight, stroke: its error, lines: the values"
+    yield Text(LEFT, 11, f"{len(found.neighbours) + 1} weights of one block. {words}")
     row = (BLOCK_FLOOR - BLOCK_TOP - 34) / max(len(found.neighbours), 1)
     rows = [BLOCK_TOP + 32 + row * i for i in range(len(found.neighbours))]
     yield from block_marks(found, found.levels, SIZES, (BLOCK_TOP, BLOCK_FLOOR), rows)

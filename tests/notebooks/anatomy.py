@@ -5,6 +5,8 @@ can fail. What only a run can tell (errors, changed outputs, solutions) is in te
 """
 
 import ast
+import base64
+import io
 import json
 import re
 import statistics
@@ -14,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import compare_outputs
 import numpy as np
 import run_notebooks
+from PIL import Image
 
 from quantlab.course import address, outline
 from quantlab.course.setup_cell import cell_text
@@ -241,10 +244,19 @@ def pictures(notebook, path):
                 complaints.append(f"a picture without alt text in {notebook.cells[place].id}")
             if not 0 < about.get("width", 0) <= WIDEST_PICTURE:
                 complaints.append(f"a picture without a width in {notebook.cells[place].id}")
+            if kind == "image/png" and _runs_off(output.data[kind]):
+                complaints.append(f"a picture that is cut off in {notebook.cells[place].id}")
         for tag in re.findall(r"<img\b[^>]*>", output.get("data", {}).get("text/html", "")):
             if not re.search(r"alt=[\"'][^\"']+", tag):
                 complaints.append(f"an <img> without alt text in {notebook.cells[place].id}")
     return complaints
+
+
+def _runs_off(png):
+    """Tell whether a picture has ink on its outermost pixels, as what runs off the picture has."""
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("L"), int)
+    edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    return any(np.ptp(edge) > 20 for edge in edges)
 
 
 def explorers(notebook, path):

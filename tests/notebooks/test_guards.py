@@ -1,10 +1,14 @@
 """The guards themselves: one notebook that keeps every rule, and one for each way to break one."""
 
+import base64
+import io
+
 import anatomy
 import nbformat
 import pytest
 import run_notebooks
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from PIL import Image, ImageDraw
 
 from quantlab.course import address, exercises
 from quantlab.course.setup_cell import cell_text
@@ -30,9 +34,19 @@ About 10 minutes · before: nothing · hardware: any
 GOALS = "You will be able to\n\n- double a number\n- read a figure\n- move a slider"
 RECAP = "## Recap\n\n1. one\n2. two\n3. three\n4. four\n5. five"
 REFERENCES = "## References\n\n- [GPTQ](https://arxiv.org/abs/2210.17323), section 3"
+
+
+def png(words):
+    """A picture of words that begin at its middle, as text."""
+    picture = Image.new("L", (60, 20), "white")
+    ImageDraw.Draw(picture).text((30, 4), words, "black")
+    picture.save(stored := io.BytesIO(), format="PNG")
+    return base64.b64encode(stored.getvalue()).decode()
+
+
 PICTURE = new_output(
     "display_data",
-    data={"image/png": "", "text/plain": "Figure: a line rises"},
+    data={"image/png": png("up"), "text/plain": "Figure: a line rises"},
     metadata={"image/png": {"alt": "a line rises", "width": 600}},
 )
 EXPLORER = new_output(
@@ -178,6 +192,7 @@ SPOILED = [
     ("code_size", _one_long_tenth),
     ("pictures", _output("line_figure", lambda o: o.metadata["image/png"].pop("alt"))),
     ("pictures", _output("line_figure", lambda o: o.metadata["image/png"].update(width=1200))),
+    ("pictures", _output("line_figure", lambda o: o.data.update({"image/png": png("longer")}))),
     (
         "pictures",
         _html("<img src='x'>"),

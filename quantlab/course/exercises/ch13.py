@@ -16,13 +16,14 @@ def _rceil(amax, largest):
 
 def _rceil_case(form, about):
     """A case of exercise 13.3: amax around a power of two times the largest number of `form`."""
-    amax = form.max * np.array([0.01, 0.26, 0.5, 0.75, 1.0, 1.01, 3.0, 40.0])
+    amax = form.max * np.array([0.01, 0.26, 0.5, 0.75, 1.0, 1.01, 1.35, 3.0, 40.0])
     right, power = _rceil(amax, form.max), 2.0 ** np.floor(np.log2(form.max))
     floor = 2.0 ** np.floor(np.log2(amax)) / power
     mistakes = (
         (floor, "that is floor: amax over it can be above the largest number."),
         (2.0 ** np.ceil(np.log2(amax)) / power, "that is ceil: often twice what is needed."),
         (2.0 ** np.floor(np.log2(amax / form.max)), "round the logarithm up, not down."),
+        (2.0 ** np.round(np.log2(amax / form.max)), "round the logarithm up, not to the nearest."),
         (np.log2(right), "that is the exponent; the power of two is asked for."),
         (2 * right, "the least one: for amax equal to the largest number it is 1."),
         (_rceil(amax, 6.0) if form.max != 6 else None, "your function gets the largest number."),
@@ -61,7 +62,6 @@ EXERCISES = {
             _WEIGHTS,
             about="the two weights in byte 0xE3, scale byte 125",
             within=1e-6,
-            why="these are exact",
             look_at="byte & 15 and byte >> 4 are the codes; FP4's magnitudes are in section 1, and "
             "a code from 8 on is negative.",
             mistakes=(
@@ -80,7 +80,6 @@ EXERCISES = {
             [1, 2, 2, 2],
             about="scales for amax 7.2: [floor, ceil, even, rceil]",
             within=1e-9,
-            why="powers of two",
             look_at="floor and ceil take 4 or 8, over 4; even rounds 7.2 / 4 = 1.8 to one mantissa "
             "bit first; rceil asks for 7.2 / scale of at most 6.",
             mistakes=(
@@ -92,7 +91,8 @@ EXERCISES = {
                 ([1, 2, 2, 1.2], "rceil: the next power of two above 7.2 / 6."),
             ),
         ),
-        learned="the rules differ by a factor of two at most, and that is a bit of every weight.",
+        learned="the rules differ by a factor of two at most: ceil for floor costs FP4 about a "
+        "quarter more error in section 3, and FP8 none.",
     ),
     "13.3": Exercise(
         hint="amax / scale <= largest, so scale >= amax / largest. Which power of two is next?",
