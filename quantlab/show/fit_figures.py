@@ -65,13 +65,14 @@ def growth_figure(names, longest=131_072):
         low = max(size, low + max(ends)[0] / 14)
         axes.text(longest * 1.02, low, f"{name}: {size:.1f} GB", va="center", fontsize=12)
     most, least = max(ends), min(ends)
-    title = f"{most[1]} keeps {most[0] / least[0]:.0f} times what {least[1]} keeps of a text"
+    times = f"{most[0] / least[0]:.0f} times what {least[1]} keeps"
+    title = f"Of {longest:,} tokens {most[1]} keeps {times}"
     style.headline(fig, title)
     axes.set(xlim=(0, 1.6 * longest), ylim=(0, None), xlabel="tokens of one text")
     axes.set_ylabel("kept in 16 bits, GB")
     axes.set_xticks([0, longest // 2, longest], ["0", f"{longest // 2:,}", f"{longest:,}"])
     said = "; ".join(f"{name} {size:.2f} GB" for size, name in sorted(ends, reverse=True))
-    return style.picture(fig, alt=f"{title}. At {longest:,} tokens: {said}.")
+    return style.picture(fig, alt=f"{title}. {said}.")
 
 
 def channels_figure(keys, values):

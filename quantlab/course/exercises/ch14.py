@@ -1,5 +1,7 @@
 """Exercises of notebook 14: bytes of a cache, a bound on the speed, the longest text that fits."""
 
+import math
+
 from quantlab.course.checking import Case, function, value
 from quantlab.course.exercise import Exercise
 
@@ -13,12 +15,13 @@ def _cache(layers, heads, size, tokens, bits):
 
 def _cache_case(*given, about=""):
     """A case of exercise 14.1, with what comes of the mistakes that people make."""
-    expected = _cache(*given)
+    expected, numbers = _cache(*given), math.prod(given[:-1])
     return Case(
         given,
         expected,
         about,
         mistakes=(
+            (2 * numbers, "these are numbers; each takes bits / 8 bytes."),
             (expected / 2, "keys and values are kept, so everything counts twice."),
             (expected * 8, "these are bits; a byte has 8 of them."),
             (expected / given[0], "every layer keeps its own."),
@@ -45,7 +48,7 @@ EXERCISES = {
     "14.1": Exercise(
         hint="keys and values; in each layer; for each head of keys; so many numbers; each token.",
         check=function(
-            _cache_case(1, 1, 1, 1, 16, about="one number each, one token, 16 bits"),
+            _cache_case(1, 1, 1, 1, 32, about="one number each, one token, 32 bits"),
             _cache_case(32, 8, 128, 1, 16, about="a token of Llama 3.1 8B"),
             _cache_case(32, 8, 128, 32_768, 4.5, about="32,768 tokens of it in 4.5 bits"),
             look_at="2 · layers · heads · size · tokens · bits / 8.",
@@ -73,6 +76,7 @@ EXERCISES = {
         check=function(
             _longest_case(24e9, 16e9, 131_072, "a card of 24 GB, weights of 16 GB"),
             _longest_case(10, 4, 2, "6 bytes are left, a token takes 2"),
+            _longest_case(20, 14, 3.5, "6 bytes are left, a token takes 3.5"),
             _longest_case(8e9, 16e9, 131_072, "weights that are larger than the device"),
             look_at="(device - weights) // per_token, and never below 0.",
         ),
