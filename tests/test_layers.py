@@ -89,16 +89,13 @@ def test_importing_quantlab_loads_the_core_alone():
     assert "quantlab.gptq" in loaded
 
 
-def test_importing_quantlab_adds_less_than_half_of_what_numpy_takes(tmp_path):
-    # NumPy alone took 0.16 to 0.21 s of processor time where this was written, from minute to
-    # minute on a shared one: in the same process the ratio holds, an absolute bound does not.
-    # Both are compiled by then: the first of the runs writes the bytecode.
+def test_importing_quantlab_brings_few_modules_beside_its_own():
+    # How long it takes is measured in tests/benchmarks: a clock has no place here.
     code = (
-        "import time; clock = time.process_time; start = clock(); import numpy; middle = clock(); "
-        "import quantlab; print((clock() - middle) / (middle - start))"
+        "import sys, numpy; before = set(sys.modules); import quantlab; "
+        "print(*(name for name in set(sys.modules) - before if name.split('.')[0] != 'quantlab'))"
     )
-    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
-    assert min(float(fresh(code, **compiled)[0]) for _ in range(5)) < 0.5
+    assert len(fresh(code)) < 30
 
 
 @pytest.mark.parametrize("name", ["lm", "experiments.whole_model", "show", "course", "command"])
