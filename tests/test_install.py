@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -470,10 +469,9 @@ def test_the_installer_says_which_step_failed(tmp_path):
     assert "failed" in result.stderr.splitlines()[-1]
 
 
-def test_the_file_of_the_lock_names_its_holder_and_stays_without_holding_anybody(tmp_path):
-    with environment.alone(str(tmp_path / "lock")):
-        held = (tmp_path / "lock").read_text().strip()
-    assert held == str(os.getpid())
-    started = time.monotonic()
-    with environment.alone(str(tmp_path / "lock")):
-        assert time.monotonic() - started < 0.2
+def test_the_file_of_the_lock_names_its_holder_and_stays_without_holding_anybody(tmp_path, capsys):
+    for _ in range(2):
+        with environment.alone(str(tmp_path / "lock")):
+            held = (tmp_path / "lock").read_text().strip()
+        assert held == str(os.getpid())
+    assert "Waiting" not in capsys.readouterr().out
