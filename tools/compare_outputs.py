@@ -21,7 +21,7 @@ NOT_COMPARED = {"timing", "machine"}
 WITHIN_TOLERANCE = "hardware"
 SET_UP = "course.setup("
 TOLERANCE_KEYS = {"relative", "absolute", "whole", "words"}
-NUMBER = re.compile(r"(?<![\w.])[-−]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
+NUMBER = re.compile(r"(?<![\w.])[-+−]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
 #: A zero with a minus: to a reader 0 has no sign, and another processor adds none.
 MINUS_ZERO = re.compile(r"(?<![\w.)\]])[-−]0(?:\.0*)?(?:e[-+]?\d+)?(?![.,]?\w)")
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # of an object, in its repr

@@ -222,6 +222,8 @@ def test_only_cells_tagged_timing_or_machine_are_not_compared(tag, found):
         ("perplexity 30.66", "perplexity 31.00", {"relative": 0.01}, "30.66 is now 31.00"),
         ("3,147 and −5", "3,150 and −5", {"relative": 0.01}, None),
         ("−5.0", "5.0", {"relative": 0.01}, "−5.0 is now 5.0"),
+        ("31.44 (+0.00)", "31.44 (-0.01)", {"absolute": 0.05}, None),
+        ("31.44 (+0.20)", "31.44 (-0.20)", {"absolute": 0.05}, "+0.20 is now -0.20"),
         ("1.5e-07", "1.6e-07", {}, None),
         ("1.5e-07", "1.5e-06", {}, "1.5e-07 is now 1.5e-06"),
         ("30.66, 255 facts", "30.67, 257 facts", {"whole": 2}, None),
