@@ -74,7 +74,13 @@ def types_table(found, name):
         span = f"{min(errors.values()):.2%} to {max(errors.values()):.2%}"
         rows.append([kind, f"{values}", f"{bits:.4g}", f"{errors[name]:.2%}", span])
     rows.sort(key=lambda row: -float(row[2]))
-    header = ("format", "weights in a block", "bits per weight", "error here", "lowest to highest")
+    header = (
+        "format",
+        "weights in a block or super-block",
+        "bits per weight",
+        "error here",
+        "lowest to highest",
+    )
     return matrix.table(rows, header)
 
 
@@ -175,7 +181,8 @@ def speed_figure(models):
             bar = Box(0, 0, 720 * speed / most, 18, "line" if kind == "F16" else "grid")
             drawings.append(Drawing(720, 18, (bar,), words))
         fastest = types["Q4_0"][0] / types["F16"][0]
-        said.append(f"{fastest:.1f} times for {name}")
+        said.append(f"{fastest:.1f} times as fast for {name}")
+    drawings.append(Drawing(720, 0, (), "Bars: speed, each model on its own scale. Dark: F16"))
     title = f"Q4_0 against F16: {', '.join(said)}"
     return piled(drawings).picture(title, f"{title}. {'; '.join(d.label for d in drawings)}.")
 

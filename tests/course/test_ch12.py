@@ -3,8 +3,10 @@
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 import quantlab as ql
+from quantlab import course
 from quantlab.course.exercises import ch12
 from quantlab.experiments.lattice import lattice
 
@@ -155,7 +157,7 @@ def test_the_turned_four_are_those_of_hadamard():
 
 def test_fold_then_turn_is_the_old_layer_and_turn_then_fold_is_not():
     rng = np.random.default_rng(0)
-    x, (gain, w, q) = rng.normal(size=(9, 4)), ch12._fold(1, "").args
+    x, (gain, w, q) = rng.normal(size=(9, 4)), ch12._fold(1, 4, "").args
     old = (x * gain) @ w
     assert np.allclose((x @ q) @ fold(gain, w, q), old)
     assert not np.allclose((x @ q) @ fold_late(gain, w, q), old, rtol=0.1)
@@ -171,3 +173,28 @@ def test_no_target_of_the_walk_lies_on_a_tie():
             for b in (-1e-6, 1e-6)
         }
         assert len(kept) == 1
+
+
+def across(one, other):
+    return one - (one @ other) / (other @ other) * other
+
+
+WRONG_WALKS = {
+    "nothing is taken off": lambda one, other, t: [
+        round(t @ across(one, other) / (across(one, other) @ across(one, other))),
+        round(t @ other / (other @ other)),
+    ],
+    "rounding to nearest": lambda one, other, t: [
+        *map(round, np.linalg.lstsq(np.stack([one, other]).T, t, rcond=None)[0])
+    ],
+    "only the first output": lambda one, other, t: [
+        round(t[1] / one[1]),
+        round(t[0] - round(t[1] / one[1]) * one[0]),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", WRONG_WALKS)
+def test_a_walk_that_leaves_a_step_out_is_wrong(name, capsys):
+    course.check("12.5", lambda arrows, target: WRONG_WALKS[name](*arrows, target))
+    assert capsys.readouterr().out.startswith("✗")

@@ -120,4 +120,4 @@ def test_one_table_has_what_is_known_of_each():
 
 def test_the_speed_figure_says_how_many_times_as_fast():
     alt = figures.speed_figure({"tiny": {"F16": (100.0, 8e6), "Q4_0": (150.0, 2e6)}}).alt
-    assert "1.5 times for tiny" in alt and "0.8 GB per second" in alt
+    assert "1.5 times as fast for tiny" in alt and "0.8 GB per second" in alt

@@ -29,6 +29,12 @@ def _q8_0_case(block, about, mistakes=True):
             "the largest magnitude is 127 steps away, not 128.",
         ),
         (
+            stored(
+                np.float16(x.max() / 127), np.rint(x / (x.max() / 127)).astype(int).astype(np.int8)
+            ),
+            "the largest magnitude can be that of a negative weight.",
+        ),
+        (
             stored(half, np.rint(x / np.float32(half)).astype(np.int8)),
             "codes are counted with the scale before it is rounded to FP16.",
         ),
@@ -104,10 +110,11 @@ EXERCISES = {
                 ([160, 5.0], "codes alone: the scales and minimums come on top."),
                 ([5.5, 176], "the bytes first, then the bits per weight."),
                 ([400, 12.5], "256 bits are not 256 bytes."),
+                ([1408, 5.5], "these are bits; a byte has 8."),
                 ([176, 0.6875], "that is bytes per weight; a byte has 8 bits."),
             ),
         ),
-        learned="all K-quants are made of the same parts: the bits of a code are what differs.",
+        learned="Q5_K is made of Q4_K's parts; Q6_K has others, of section 4.",
     ),
     "11.2": Exercise(
         hint="0x3e is 3 * 16 + 14: the upper and the lower half. A code less 8, times the scale.",
@@ -131,6 +138,9 @@ EXERCISES = {
             function(
                 _q8_0_case(np.linspace(-1, 1, 32), "32 weights from -1 to 1"),
                 _q8_0_case(np.random.default_rng(3).normal(size=32) * 0.1, "32 random weights"),
+                _q8_0_case(
+                    np.random.default_rng(1).normal(size=32) * 0.1, "32 other random weights"
+                ),
                 look_at="two bytes of FP16, then round(weight / d) as int8, one byte each.",
             )
         ),
@@ -142,6 +152,7 @@ EXERCISES = {
             *_fits(),
             look_at="the line through (code, weight) with the least sum of importance * error**2.",
         ),
-        learned="this is what an importance matrix does to a scale and a minimum, and all it does.",
+        learned="this is the core of what an importance matrix does to a scale and a minimum; "
+        "llama.cpp also lets it choose among trial scales.",
     ),
 }

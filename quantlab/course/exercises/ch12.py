@@ -48,6 +48,17 @@ def _layer(seed, size=5):
     return x, rng.normal(size=(size, size)) * np.exp(rng.normal(size=(size, 1)))
 
 
+def _walked(values, turned=False, rounds=64):
+    """The walk with so many rounds at most, and with b - a for a - b if it is `turned`."""
+    x, apart = np.array(values, float), 1
+    while apart < len(x) and rounds > 0:
+        pairs = x.reshape(-1, 2, apart)
+        a, b = pairs[:, 0], pairs[:, 1]
+        x = np.stack([a + b, b - a if turned else a - b], axis=1).ravel()
+        apart, rounds = 2 * apart, rounds - 1
+    return x / np.sqrt(len(x))
+
+
 def _walk(values, about):
     """A case for the fast walk, with the usual faults."""
     right = hadamard_product(np.array(values, float))
@@ -56,21 +67,29 @@ def _walk(values, about):
     if len(values) > 1:
         mistakes.append((doubled, "one thing is missing: divide by the root of their number."))
         mistakes.append((doubled / len(values), "divide by the root of how many there are."))
+        mistakes.append((_walked(values, turned=True), "a - b, not b - a."))
+    if len(values) > 2:
+        once = _walked(values, rounds=1)
+        mistakes.append((once, "that was the first round: next come pairs that are 2 apart."))
     return _case((list(values),), right, about, mistakes)
 
 
-def _fold(seed, about):
+def _fold(seed, outputs, about):
     """A case for the weight that reads a norm without its gain, turned, with the usual faults."""
     rng = np.random.default_rng(seed)
-    w, gain = rng.normal(size=(4, 4)), rng.uniform(0.5, 2, size=4)
+    w, gain = rng.normal(size=(4, outputs)), rng.uniform(0.5, 2, size=4)
     q = hadamard(4, seed=seed)
     mistakes = (
         (gain[:, None] * (q.T @ w), "the gain belongs to inputs that are not turned yet."),
         (q.T @ w, "where is the gain? The norm gives it up, so the weight has to take it."),
         (q @ (gain[:, None] * w), "the input is x @ Q, so what undoes it is Q.T."),
-        (gain[:, None] * w @ q, "this turns the outputs: Q.T stands on the left of w."),
-        (q.T @ (w * gain), "a gain for each input: it multiplies *rows* of w, gain[:, None]."),
     )
+    if outputs == len(gain):
+        rows = "a gain for each input: it multiplies *rows* of w, gain[:, None]."
+        mistakes += (
+            (gain[:, None] * w @ q, "this turns the outputs: Q.T stands on the left of w."),
+            (q.T @ (w * gain), rows),
+        )
     return _case((gain, w, q), q.T @ (gain[:, None] * w), about, mistakes)
 
 
@@ -97,6 +116,26 @@ def _nearest(lean, weights, about):
     args = (found.arrows, found.target)
     return Case(args, found.gptq.codes, about, mistakes=tuple(mistakes))
 
+
+def _babai(arrows, target):
+    """The two codes of the walk, and the second one if code 1 is not taken off first."""
+    one, other = arrows
+    up = one - (one @ other) / (other @ other) * other
+    first = round(target @ up / (up @ up))
+    left = target - first * one
+    return [first, round(left @ other / (other @ other))], round(target @ other / (other @ other))
+
+
+def _any_arrows(arrows, codes, about):
+    """A case with arrows of any length: `codes`, which need not be whole, make the target."""
+    arrows = np.array(arrows)
+    target = np.array(codes) @ arrows
+    right, not_off = _babai(arrows, target)
+    mistakes = (([right[0], not_off], NOT_OFF), (right[::-1], "code 1 comes first."))
+    return Case((arrows, target), right, about, mistakes=mistakes)
+
+
+NOT_OFF = "take code 1 times the first arrow off the target before you look for code 2."
 
 EXERCISES = {
     "12.1": Exercise(
@@ -147,12 +186,12 @@ EXERCISES = {
     "12.4": Exercise(
         hint="the old layer computes (x * gain) @ w. The new one gets x @ Q and has no gain.",
         check=function(
-            _fold(1, "four inputs, four outputs"),
-            _fold(2, "other gains, weights and signs"),
+            _fold(1, 4, "four inputs, four outputs"),
+            _fold(2, 3, "four inputs, three outputs"),
             look_at="(x @ Q) @ yours has to be (x * gain) @ w, for every x.",
         ),
-        learned="fold first, then turn. The other way round runs without complaint, as the "
-        "matrices are square.",
+        learned="fold first, then turn. The other way round runs without complaint: Q.T @ w has as "
+        "many rows as w.",
     ),
     "12.5": Exercise(
         hint="take from the first arrow what it has in common with the second: what is left points "
@@ -163,6 +202,8 @@ EXERCISES = {
             _nearest(-0.7, (0.7, 0.2), "an arrow that leans to the left"),
             _nearest(0.9, (0.6, 0.9), "a target that is further out"),
             _nearest(0.0, (0.3, 0.8), "arrows at a right angle"),
+            _any_arrows([[0.9, 1.0], [1.0, 0.0]], [0.7, -0.3], "a target below the first line"),
+            _any_arrows([[0.9, 0.5], [0.6, 1.1]], [1.7, -0.6], "arrows of other lengths"),
             look_at="code 1 is how many times `up` fits best; take that many of the first arrow "
             "off the target, and see how many times the second arrow fits what is left.",
         ),
