@@ -3,7 +3,7 @@
 import numpy as np
 
 from quantlab import memory
-from quantlab.codebooks import NF4, quantize_blockwise
+from quantlab.codebooks import FP4, NF4, quantize_blockwise
 from quantlab.course.checking import Case, Wrong, function, is_trivial, value
 from quantlab.course.exercise import Exercise
 
@@ -18,7 +18,10 @@ _WANTED = (
     ("bnb_4bit_use_double_quant", "True", "the scales can be 8-bit codes as well."),
     ("bnb_4bit_compute_dtype", "float16", "a T4 has no bfloat16; which 16-bit format is left?"),
 )
-_SLOW = "that is the default. A T4 has it, but its 16-bit units are many times faster."
+_OTHER_DTYPES = {
+    "float32": "that is the default. A T4 has it, but its 16-bit units are many times faster.",
+    "float64": "64 bits are slower still: a format of 16 bits is asked for.",
+}
 
 
 def _bytes(linear, others):
@@ -59,25 +62,32 @@ def _check_config(answer):
             )
         got = str(getattr(answer, attribute)).removeprefix("torch.")
         if got != wanted:
-            return Wrong(attribute, got, wanted, _SLOW if got == "float32" else advice)
+            if got.lower() == wanted.lower():
+                advice = f"almost: write {wanted}, in these very letters."
+            elif attribute == "bnb_4bit_compute_dtype" and got in _OTHER_DTYPES:
+                advice = _OTHER_DTYPES[got]
+            return Wrong(attribute, got, wanted, advice)
     return None
 
 
-def _block_case(block, about=None, mistakes=False):
+def _block_case(block, about=None, mistakes=False, codebook=NF4):
     """Return a case of exercise 10.4: the bytes and absmax of one block, and its values."""
-    b = quantize_blockwise(block, NF4, block_size=len(block))
-    expected = b.dequantize()
+    b = quantize_blockwise(block, codebook, block_size=len(block))
+    expected, values = b.dequantize(), codebook.values
     wrong = ()
     if mistakes:
-        low_first = NF4.values[np.stack([b.codes & 15, b.codes >> 4], axis=1).ravel()]
+        low_first = values[np.stack([b.codes & 15, b.codes >> 4], axis=1).ravel()]
         wrong = (
             (low_first * b.absmax[0], "the first weight of a byte is in its high half."),
-            (NF4.values[b.unpack()], "times the absmax of the block."),
+            (values[b.unpack()], "times the absmax of the block."),
         )
+    if codebook is not NF4:
+        advice = "the codebook is the third argument, and this one is not NF4."
+        wrong += ((NF4.values[b.unpack()] * b.absmax[0], advice),)
     # float32 against float64 arithmetic: half a unit in the last of 24 bits.
     within = float(b.absmax[0]) * 2.0**-23
     return Case(
-        (b.codes, b.absmax[0], NF4.values),
+        (b.codes, b.absmax[0], values),
         expected,
         about=about,
         within=within,
@@ -94,6 +104,12 @@ def _blocks():
             np.array([1.0, -0.4, 0.2, 0.05], np.float32), "two bytes with absmax 1", mistakes=True
         ),
         _block_case(random, "a block of 64 weights in 32 bytes", mistakes=True),
+        _block_case(
+            np.array([0.5, -2.0, 1.0, 0.0], np.float32),
+            "two bytes with the codebook FP4",
+            True,
+            FP4,
+        ),
     )
 
 
@@ -126,6 +142,11 @@ EXERCISES = {
                 (
                     _HIDDEN / 4,
                     "that is one byte a scale; without double quantization it has 4.",
+                ),
+                (0.10, "that is one byte a scale; without double quantization it has 4."),
+                (
+                    _HIDDEN / 4 * (1 + 4 / 256),
+                    "that is double quantization; without it a scale has 4 bytes.",
                 ),
                 (_HIDDEN * 8, "these are billions of bits."),
                 (_HIDDEN * memory.GB / memory.GiB, "this is in GiB; a GB has 10⁹ bytes."),

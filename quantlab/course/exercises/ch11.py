@@ -39,6 +39,18 @@ def _q8_0_case(block, about, mistakes=True):
             "codes are counted with the scale before it is rounded to FP16.",
         ),
     )
+    peak = x[np.abs(x).argmax()] / 127
+    slips += (
+        (stored(np.float16(peak), np.rint(x / peak).astype(np.int8)), "d has no sign: codes have."),
+        (
+            stored(half, (x / d + np.float32(0.5)).astype(np.int8)),
+            "cutting goes towards 0, so below 0 that rounds the wrong way: np.rint.",
+        ),
+        (
+            stored(half, (codes.astype(int) + 128).astype(np.uint8)),
+            "these codes have a sign: nothing is added to them.",
+        ),
+    )
     right = gguf.encode(x, "Q8_0")
     slips = tuple((list(slip), advice) for slip, advice in slips)
     return Case((x,), right, about, mistakes=slips if mistakes else ())

@@ -24,6 +24,9 @@ def _scales(x, w, alpha, about):
     right = smooth_scales(x, w, alpha)
     mistakes = (
         (x.max(axis=0) ** alpha / w.max(axis=1) ** (1 - alpha), "magnitudes count: take np.abs."),
+        (x.max(axis=0) ** alpha / rows ** (1 - alpha), "magnitudes count: take np.abs of x, too."),
+        (columns**alpha / w.max(axis=1) ** (1 - alpha), "magnitudes count: take np.abs of w, too."),
+        ((columns / rows) ** alpha, "the power of the weights' maxima is 1 - alpha."),
         (
             columns**alpha / np.abs(w).max(axis=0) ** (1 - alpha),
             "input j is column j of x and *row* j of w: the two maxima run along different axes.",
@@ -102,8 +105,8 @@ def _nearest(lean, weights, about):
         (found.rounded.codes, "that is rounding to nearest: weight 2 has an answer to give."),
         (
             found.best.codes,
-            "that is the nearest point of all, where the walk would end if weight 2 were rounded "
-            "first: the nearest line fixes code 1, then comes code 2.",
+            "that is the nearest point of all: it ends there if weight 2 is rounded first, or "
+            "if code 1 is taken along the arrow. Take it along `up`, across the lines.",
         ),
         (
             lattice(lean, weights, "weight 2").gptq.codes,
@@ -207,6 +210,7 @@ EXERCISES = {
             look_at="code 1 is how many times `up` fits best; take that many of the first arrow "
             "off the target, and see how many times the second arrow fits what is left.",
         ),
-        learned="with 256 weights the walk is the same, and it is GPTQ, code for code.",
+        learned="with 256 weights the walk is the same, and it is GPTQ: every "
+        "code of section 11 is equal but those of a column with a tie.",
     ),
 }
