@@ -13,9 +13,12 @@ import hypothesis
 import matplotlib
 import pytest
 
-# Some tests press Ctrl-C. A shell that starts pytest in the background lets it ignore that.
+# Some tests press Ctrl-C or hang up. A shell that starts pytest in the background lets it ignore
+# the one, nohup the other.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A property has no deadline: on a busy machine the first example alone may take a second.
 hypothesis.settings.register_profile("course", deadline=None)

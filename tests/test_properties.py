@@ -455,10 +455,16 @@ def product_of_floats(x):
 
 #: A function of x (tokens, 16), what 2^k times x multiplies its result by (a power of 2^k), and
 #: whether other rows of x give those rows of the result.
+def product_in_halves(x):
+    """LLM.int8(), of values that FP16 has in full: near 0 its steps are no longer relative."""
+    most = np.abs(x).max()
+    return ql.llm_int8_matmul(np.where(np.abs(x) < most / 512, 0, x), W, most / 2)
+
+
 DEGREES = {
     "affine.quantized_matmul": (product_of_codes, 1, True),
     "outliers.outlier_columns": (lambda x: ql.outlier_columns(x, 2 * np.abs(x).mean()), 0, False),
-    "outliers.llm_int8_matmul": (lambda x: ql.llm_int8_matmul(x, W, np.abs(x).max() / 2), 1, True),
+    "outliers.llm_int8_matmul": (product_in_halves, 1, True),
     "gptq.hessian": (ql.hessian, 2, False),
     "gptq.error_diffusion": (lambda x: ql.error_diffusion(x.T, 3).dequantize().T, 1, True),
     "gptq.gptq_steps": (lambda x: [s.after for s in ql.gptq_steps(x, np.eye(len(x)))], 1, False),

@@ -81,7 +81,7 @@ WRONG = [
     ("9.1", 3.5, "as many bits as one, not 16"),
     ("9.1", 3.3, "shared by 64 weights"),
     ("9.1", 22, "64 weights share"),
-    ("9.2", lambda p: np.mean(1 / np.array(p)), "mean of 1 and 4"),
+    ("9.2", lambda p: np.mean(1 / np.array(p)), "mean of 2 and 4"),
     ("9.2", lambda p: round(float(in_float32(p)), 3), "mean of -log(p)"),
     ("9.2", lambda p: 1 / np.mean(p), "1 over the mean probability"),
     ("9.2", lambda p: np.exp(np.sum(-np.log(p))), "divide by 2 tokens"),

@@ -13,7 +13,8 @@ MIXED = [(5000, 3.0), (100, 8.0), (100, 8.0)]
 # Of a perplexity: some roundings of 6e-8 in the mean of logarithms, and as many in its exp.
 FLOAT32 = 1e-6
 # (name, bits per weight, facts right): the fewest bits do not always come with the fewest facts.
-# No right answer is the first row, nor has it the first or the last name of those that stay.
+# No right answer is the first row, nor has it the first or the last name of those that stay: for
+# 242 facts alone it is the first of two, with more bits than rows that have to go.
 ROWS = [
     ("absmax", 4.05, 231),
     ("zero-point, 3 bits", 3.11, 202),
@@ -68,6 +69,7 @@ EXERCISES = {
                 (3, "that is the code alone: the scale and the zero-point come on top."),
                 (3 + 16 / 64, "a zero-point grid keeps two numbers a group: which is missing?"),
                 (3 + 32 / 64, "a zero-point is a code: it has as many bits as one, not 16."),
+                (3.296, "the fourth decimal is an 8: round, do not cut."),
                 (3 + 19, "64 weights share these 19 bits."),
             ),
         ),
@@ -79,12 +81,13 @@ EXERCISES = {
         check=function(
             _perplexity_case([0.25], "one token, probability 1/4"),
             _perplexity_case(
-                [1.0, 0.25],
-                "two tokens, probabilities 1 and 1/4",
+                [0.5, 0.25],
+                "two tokens, probabilities 1/2 and 1/4",
                 mistakes=(
-                    (2.5, "that is the mean of 1 and 4: take the mean of the losses, then exp."),
-                    (1.6, "that is 1 over the mean probability: average the losses instead."),
-                    (4.0, "that is the sum of the losses in the exponent: divide by 2 tokens."),
+                    (3.0, "that is the mean of 2 and 4: take the mean of the losses, then exp."),
+                    (8 / 3, "that is 1 over the mean probability: average the losses instead."),
+                    (8.0, "that is the sum of the losses in the exponent: divide by 2 tokens."),
+                    (4.0, "one token counts alone here: take the mean over both."),
                 ),
             ),
             _perplexity_case([0.5, 0.1, 0.02, 0.9]),
@@ -106,6 +109,11 @@ EXERCISES = {
                 "it has.",
             ),
             _cheapest_case(241, "exactly 241 facts are 241 or more"),
+            _cheapest_case(
+                242,
+                "242 facts or more, five rows",
+                "a row with too few facts does not count, not even as the first to compare with.",
+            ),
             Case(
                 (ROWS, 256),
                 "none",
