@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -81,17 +82,28 @@ class Started:
             raise
 
 
+def _states_of_kernels(address):
+    """What the server says of its kernels; or its error, while it may still start one.
+
+    For a moment a kernel that starts is listed without its time of last activity, and the server
+    (jupyter_server 2.21.1) answers with the error 500.
+    """
+    asked = address.replace("/lab/tree/00_why_quantize.ipynb", "/api/kernels")
+    try:
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            return [one["execution_state"] for one in json.load(answer)]
+    except urllib.error.HTTPError as error:
+        if error.code != 500:
+            raise
+        return f"the server answered {error}"
+
+
 def _wait_until_a_kernel_idles(address, seconds=90):
     """Wait for the server's word. The page's own sign says "idle" before there is a kernel, too."""
-    asked = address.replace("/lab/tree/00_why_quantize.ipynb", "/api/kernels")
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with urllib.request.urlopen(asked, timeout=5) as answer:
-            states = [one["execution_state"] for one in json.load(answer)]
-        if states == ["idle"]:
-            return
+    while (states := _states_of_kernels(address)) != ["idle"]:
+        assert time.monotonic() < deadline, f"no kernel was idle within {seconds} s: {states}"
         time.sleep(0.2)
-    raise AssertionError(f"no kernel was idle within {seconds} s: {states}")
 
 
 def _answers(address):
