@@ -8,12 +8,14 @@ import re
 from collections import Counter
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
+from inspect import getclosurevars
 from pathlib import Path
 
 import pytest
 
 from quantlab.course import exercises, verdict
-from quantlab.course.exercise import PATIENCE
+from quantlab.course.checking import Case, _for_mistake, _same
+from quantlab.course.exercise import PATIENCE, find
 
 FORMS, MISTAKES = 3, 3  # the fewest of each that a check is tried with
 
@@ -81,3 +83,34 @@ def test_the_dots_of_the_exercise_get_the_hint(id):
 def test_zero_never_reveals_what_was_expected(id):
     for nothing in (0, [], ""):
         assert "\n   expected" not in verdict(id, nothing, misses=99).text
+
+
+def _mistakes(check):
+    """Yield (expected, within, mistakes) of each value and case that a check was made of."""
+    inside = getclosurevars(check).nonlocals
+    if "mistakes" in inside:
+        yield inside["expected"], inside["within"], inside["mistakes"]
+    for parts in inside.values():
+        for part in parts if isinstance(parts, tuple) else (parts,):
+            if isinstance(part, Case):
+                yield part.expected, part.within, part.mistakes
+            elif callable(part) and getattr(part, "__closure__", None):
+                yield from _mistakes(part)
+
+
+@pytest.mark.parametrize("id", [id for table in TABLES.values() for id in table.RIGHT])
+def test_no_advice_hides_behind_another(id):
+    """Of two mistakes that a case can't tell apart, only the first one's advice is ever said."""
+    told, hidden = set(), []
+    for expected, within, mistakes in _mistakes(find(id).check):
+        known = [(m, say) for m, say in mistakes if not _same(m, expected, within)]
+        for later, (mistake, advice) in enumerate(known):
+            earlier = [
+                say
+                for other, say in known[:later]
+                if _same(mistake, other, _for_mistake(other, expected, within))
+            ]
+            if advice not in told and any(say != advice for say in earlier):
+                hidden.append((earlier[0], advice))
+        told |= {say for _, say in known}
+    assert hidden == []

@@ -53,4 +53,9 @@ WRONG = [
     ("1.4", lambda byte: unpack(byte)[::-1], "comes first"),
     ("1.4", lambda byte: (byte // 16 - 8, byte % 16 - 8), "take 16 off"),
     ("1.4", lambda byte: f"{byte:08b}", "leave the quotes away"),
+    (
+        "1.4",
+        lambda byte: (unpack(byte)[0], byte % 16 - 16 * (byte % 16 > 8)),
+        "from 8 on it is negative",
+    ),
 ]

@@ -82,6 +82,8 @@ WRONG = [
     ("3.4", lambda x: mxfp6(x, lower=3), "the top of E2M3"),
     ("3.4", lambda x: mxfp6(x, block=x.size), "every 32 numbers have their own"),
     ("3.4", lambda x: mxfp6(x).ravel(), "give them x's shape"),
+    ("3.4", lambda x: mxfp6(x, block=x.shape[1]), "every 32 numbers have their own"),
+    ("3.4", lambda x: mxfp6(x) / mxfp6_scale(x), "multiply by them again"),
     ("3.4", lambda x: x, "one scale for 32 numbers"),
 ]
 

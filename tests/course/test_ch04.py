@@ -99,6 +99,10 @@ def turned(codes, scale, zero_point):
     return ((codes.T - zero_point) * scale).T
 
 
+def in_float32(codes, scale, zero_point):
+    return (codes - zero_point[:, None]) * scale.astype(np.float32)[:, None]
+
+
 def row_by_row(codes, scale, zero_point):
     rows = zip(codes.tolist(), scale.tolist(), zero_point.tolist(), strict=True)
     return [[(code - zero) * step for code in row] for row, step, zero in rows]
@@ -110,7 +114,7 @@ RIGHT = {
     "4.1": [[1, -3, 7, 0], np.array([1, -3, 7, 0], np.int8), (1.0, -3.0, 7.0, -0.0)],
     "4.2": [right_zero_point, ties_up, unsigned, one_by_one, affine],
     "4.3": [FOUR, np.round(FOUR, 4), tuple(Fraction(e) for e in FOUR), [round(e, 5) for e in FOUR]],
-    "4.4": [right_dequantize, turned, row_by_row],
+    "4.4": [right_dequantize, turned, row_by_row, in_float32],
 }
 
 WRONG = [
@@ -144,6 +148,10 @@ WRONG = [
     ("4.2", lambda x: affine(x, whole_zero=np.trunc), "cut off, a zero-point"),
     ("4.2", lambda x: affine(x, whole_zero=np.floor), "cut off, a zero-point"),
     ("4.2", lambda x: affine(x, steps=256), "255 steps between them"),
+    ("4.2", lambda x: affine(x, steps=254), "255 steps between them"),
+    ("4.2", lambda x: affine(x, steps=250), "255 steps between them"),
+    ("4.2", lambda x: affine(x, whole=np.ceil), "round, don't cut"),
+    ("4.2", lambda x: np.round(right_zero_point(x), 2), "1001 numbers from -3 to 5"),
     ("4.2", lambda x: affine(x, whole=np.trunc), "round, don't cut"),
     ("4.2", lambda x: affine(x, whole=np.floor), "round, don't cut"),
     ("4.3", FOUR[::-1], "absmax comes first"),
@@ -162,6 +170,9 @@ WRONG = [
     ("4.4", lambda c, s, z: (c + z[:, None]) * s[:, None], "it is not added"),
     ("4.4", lambda c, s, z: c * s[:, None], "the zero-point is missing"),
     ("4.4", lambda c, s, z: c - z[:, None], "the scale is missing"),
+    ("4.4", lambda c, s, z: (z[:, None] - c) * s[:, None], "not the reverse"),
+    ("4.4", lambda c, s, z: (c - z[:, None]) / s[:, None], "multiply by it"),
+    ("4.4", lambda c, s, z: (c - z.astype(np.int8)[:, None]) * s[:, None], "int8 ran over"),
 ]
 
 

@@ -92,6 +92,31 @@ def from_codes(x, w):
     return ql.llm_int8_matmul(x, ql.quantize_absmax(w, axis=0))
 
 
+def cutting(x, w, cut_x, cut_w, peaks=None):
+    apart = (np.abs(x) >= 6.0).any(axis=0)
+    step_x = np.abs(x[:, ~apart] if peaks is None else peaks).max(axis=1, keepdims=True) / 127
+    step_w = np.abs(w[~apart]).max(axis=0) / 127
+    codes = cut_x(x[:, ~apart] / step_x) @ cut_w(w[~apart] / step_w)
+    return codes * step_x * step_w + x[:, apart] @ w[apart]
+
+
+def single_outliers(x, w):
+    far = np.where(np.abs(x) >= 6.0, x, 0)
+    calm = ql.quantize_absmax(x - far, axis=1), ql.quantize_absmax(w, axis=0)
+    return ql.quantized_matmul(*calm) + far @ w
+
+
+def outliers_in_codes(x, w):
+    apart = (np.abs(x) >= 6.0).any(axis=0)
+    parts = (
+        ql.quantized_matmul(
+            ql.quantize_absmax(x[:, some], axis=1), ql.quantize_absmax(w[some], axis=0)
+        )
+        for some in (apart, ~apart)
+    )
+    return sum(parts)
+
+
 def truncated(x, w):
     apart = (np.abs(x) >= 6.0).any(axis=0)
     step_x = np.abs(x[:, ~apart]).max(axis=1, keepdims=True) / 127
@@ -128,6 +153,7 @@ WRONG = [
     ("5.2", lambda x, t: 1 - share(x, t), "the share in 8 bits"),
     ("5.2", lambda x, t: 100 * share(x, t), "not percent"),
     ("5.2", lambda x, t: len(ql.outlier_columns(x, t)), "how many columns"),
+    ("5.2", lambda x, t: len(ql.outlier_columns(x, t)) / 4, "columns that x has"),
     ("5.2", ql.outlier_columns, "these are the columns"),
     ("5.2", lambda x, t: (np.abs(x) >= t).any(axis=0), "which columns go"),
     ("5.2", lambda x, t: len(ql.outlier_columns(x, t)) / len(x), "not of rows"),
@@ -174,6 +200,17 @@ WRONG = [
     ("5.4", zero_point, "absmax is asked for"),
     ("5.4", from_codes, "went through codes"),
     ("5.4", truncated, "don't cut"),
+    ("5.4", lambda x, w: cutting(x, w, np.ceil, np.ceil), "don't cut"),
+    ("5.4", lambda x, w: cutting(x, w, np.trunc, np.round), "don't cut. (w is right.)"),
+    ("5.4", lambda x, w: cutting(x, w, np.round, np.floor), "don't cut. (x is right.)"),
+    (
+        "5.4",
+        lambda x, w: with_steps(x, w, 1, 0, np.isin(range(x.shape[1]), (1, 3))),
+        "only columns that reach 6.0",
+    ),
+    ("5.4", single_outliers, "as a whole"),
+    ("5.4", lambda x, w: cutting(x, w, np.round, np.round, peaks=x), "sets the steps of its row"),
+    ("5.4", outliers_in_codes, "multiplied as they are"),
     (
         "5.4",
         lambda x, w: separated(x, w) - x[:, (a := ql.outlier_columns(x))] @ w[a],

@@ -1,6 +1,7 @@
 """The exercises of notebook 06 accept what is right and name the usual mistakes."""
 
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -87,19 +88,19 @@ def forgets_to_remove(w, h, bits):
 
 
 def damps_too_much(w, h, bits):
-    return ch06.gptq_in_a_loop(w, h, bits, damping=3.0)
+    return ch06.gptq_in_a_loop(w, h, bits, damp=partial(ch06.damped, part=3.0))
 
 
 def undamped(w, h, bits):
-    return ch06.gptq_in_a_loop(w, h, bits, damping=0)
+    return ch06.gptq_in_a_loop(w, h, bits, damp=partial(ch06.damped, part=0))
 
 
 def damps_a_tenth(w, h, bits):
-    return ch06.gptq_in_a_loop(w, h, bits, damping=0.001)
+    return ch06.gptq_in_a_loop(w, h, bits, damp=partial(ch06.damped, part=0.001))
 
 
 def damps_without_the_mean(w, h, bits):
-    return ch06.gptq_in_a_loop(w, h, bits, bare=True)
+    return ch06.gptq_in_a_loop(w, h, bits, damp=partial(ch06.damped, of=lambda diagonal: 1))
 
 
 def half_up(weights, step, top):
@@ -124,6 +125,24 @@ def values(weights, step, top):
     return [code * step for code in diffusion(weights, step, top)]
 
 
+def rounded(whole):
+    """Error diffusion whose codes are made by `whole`."""
+
+    def diffuse(weights, step, top):
+        codes, carried = [], 0.0
+        for weight in weights:
+            target = weight + carried
+            codes.append(int(min(max(whole(target / step), -top), top)))
+            carried = target - codes[-1] * step
+        return codes
+
+    return diffuse
+
+
+def one_step(w, h, bits):
+    return ch06.gptq_in_a_loop(w, h, bits, step=lambda w, top: np.abs(w).max() / top)
+
+
 RIGHT = {
     "6.1": [[1, 0.6, 1], (1, 0.6, 1.0), [1, Fraction(3, 5), 1], np.array([1, 1.4 - 0.8, 1])],
     "6.2": [diffusion, half_up, lambda *args: [float(code) for code in diffusion(*args)]],
@@ -145,6 +164,9 @@ WRONG = [
     ("6.2", takes_the_step_to_be_one, "a step that is not 1"),
     ("6.2", values, "the codes are asked for"),
     ("6.2", never_clips, "above top"),
+    ("6.2", rounded(np.floor), "round, don't cut"),
+    ("6.2", rounded(np.ceil), "round, don't cut"),
+    ("6.2", rounded(lambda steps: int(steps + 0.5)), "int( ) cuts off"),
     ("6.2", one_code_lower, "not one lower"),
     ("6.2", lambda *args: print(diffusion(*args)), "`return` it"),
     ("6.3", 1, "all twelve codes"),
@@ -161,6 +183,15 @@ WRONG = [
     ("6.4", damps_a_tenth, "0.01 of the diagonal's mean"),
     ("6.4", damps_without_the_mean, "0.01 of the diagonal's mean"),
     ("6.4", damps_too_much, "damping of 0.01"),
+    *(
+        ("6.4", partial(ch06.gptq_in_a_loop, damp=damp), "0.01 of the diagonal's mean")
+        for damp in ch06._DAMPED_OTHERWISE
+    ),
+    ("6.4", partial(ch06.gptq_in_a_loop, sign=1), "the sign"),
+    ("6.4", partial(ch06.gptq_in_a_loop, clip=False), "above top or below -top"),
+    ("6.4", partial(ch06.gptq_in_a_loop, nearest=np.trunc), "don't cut"),
+    ("6.4", one_step, "a step of its own"),
+    ("6.4", lambda w, h, bits: ql.quantize_gptq(w, h, bits).dequantize(), "values that come back"),
     ("6.4", lambda w, h, bits: ql.quantize_gptq(w, h, bits), ".codes"),
 ]
 

@@ -54,6 +54,32 @@ def better_in_both(pairs):
     return sorted(p for p in pairs if not any(q[0] < p[0] and q[1] < p[1] for q in pairs))
 
 
+def hull(pairs):
+    """The frontier without what lies above a line between two others."""
+    kept = []
+    for bits, error in right_frontier(pairs):
+        while len(kept) > 1:
+            (a, first), (b, second) = kept[-2:]
+            if (second - first) * (bits - a) < (error - first) * (b - a):
+                break
+            kept.pop()
+        kept.append((bits, error))
+    return kept
+
+
+def in_whole_bytes(rows, weights, most_bytes, have_text):
+    fits = [r for r in rows if weights * r[1] // 8 <= most_bytes and (have_text or not r[3])]
+    return min(fits, key=lambda r: r[2])[0] if fits else "none"
+
+
+def in_whole_bits(rows, weights, most_bytes, have_text):
+    return right_choice([(n, int(b), e, t) for n, b, e, t in rows], weights, most_bytes, have_text)
+
+
+def only_with_text(rows, weights, most_bytes, have_text):
+    return right_choice([r for r in rows if r[3] == have_text], weights, most_bytes, have_text)
+
+
 def most_bits(rows, weights, most_bytes, have_text):
     fits = [r for r in rows if weights * r[1] / 8 <= most_bytes and (have_text or not r[3])]
     return max(fits, key=lambda r: r[1])[0] if fits else "none"
@@ -95,7 +121,10 @@ WRONG = [
     ("7.1", lambda b, i, o, g, z: b + (32 if z else 16) / g, "as many bits as one, not 16"),
     ("7.1", lambda b, i, o, g, z: b + (16 + 4 * z) / g, "as a code: here 2, not 4"),
     ("7.1", lambda b, i, o, g, z: b + (32 + b * z) / g, "a scale has 16 bits here"),
+    ("7.1", lambda b, i, o, g, z: b + (16 + b) / g, "count scales alone"),
+    ("7.1", lambda b, i, o, g, z: b + (16 + b * z) / 64, "is an argument"),
     ("7.2", sorted, "fewer (or equal) bits"),
+    ("7.2", hull, "above the line between the others"),
     ("7.2", lambda pairs: right_frontier(pairs)[::-1], "sorted by bits"),
     ("7.2", bits_alone, "better in the other"),
     ("7.2", better_in_both, "better in the other"),
@@ -108,6 +137,11 @@ WRONG = [
     ("7.3", lambda rows, n, most, text: right_choice(rows, n, most - 0.01, text), "that fits"),
     ("7.3", lambda *args: right_choice(*args).replace("none", "absmax, 3"), "nothing fits"),
     ("7.3", row_itself, "its name alone"),
+    ("7.3", lambda rows, n, *rest: right_choice(rows, 1000, *rest), "is an argument"),
+    ("7.3", in_whole_bytes, "516.25 bytes"),
+    ("7.3", in_whole_bits, "true bits have a fraction"),
+    ("7.3", lambda rows, n, most, text: right_choice(rows, n, most, False), "there is text"),
+    ("7.3", only_with_text, "are there as well"),
     ("7.3", lambda *args: list(row_itself(*args)), "its name alone"),
     ("7.4", comparison(on_new=False), "measured on"),
     ("7.4", comparison(axis=None), "share a scale"),

@@ -73,6 +73,7 @@ EXERCISES = {
             _halves(0b01010011),
             _halves(93),
             _halves(0b10000111),
+            _halves(0b01111000),
             _halves(255),
             look_at="a half of 8 to 15 has a first bit of 1: take 16 off.",
         ),

@@ -20,6 +20,11 @@ def _read(number):
         (-exact, "the sign: 1 is minus, 0 is plus."),
         (exact * 2**FP16.bias, "the stored exponent has 15 added: take it off."),
         (exact * fraction / (1 + fraction), "the 1 before the point is not stored: add it."),
+        (exact * 2.0**-1, "the exponent has 15 added, not 16."),
+        (
+            exact * (1 + fields.mantissa / 1023) / (1 + fraction),
+            "a mantissa of 10 bits counts 1024ths, not 1023rds.",
+        ),
     )
     return Case((bits,), exact, mistakes=mistakes)
 
@@ -67,6 +72,9 @@ EXERCISES = {
             _ends(3, 11, look_at="11 is odd and above 1: no other prime may be left over either."),
             _ends(5, 14),
             _ends(1, 48, look_at="48 is 16 × 3: even, and still no power of two."),
+            _ends(147, 392, look_at="147/392 is 3/8: both can be divided by 49."),
+            _ends(1, 2**60, look_at="2**60 is a power of two, however many halvings it takes."),
+            _ends(1, 2**60 + 1, look_at="2**60 + 1 is odd; a float can't tell it from 2**60."),
             look_at="divide the lowest terms' denominator by 2 as long as you can. What is left?",
         ),
         learned="only powers of two end. Of 1/100, 2/100 ... 99/100, three do: 25, 50 and 75.",

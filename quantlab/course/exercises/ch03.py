@@ -27,11 +27,11 @@ def _to_bf16(*numbers, look_at=""):
     return Case((x,), right, look_at=look_at, mistakes=mistakes)
 
 
-def _mxfp6(x, block=32, below=2, element=FP6_E2M3):
+def _mxfp6(x, block=32, below=2, element=FP6_E2M3, scaled=True):
     blocks = x.reshape(-1, block)
     largest = np.abs(blocks).max(axis=1, keepdims=True)
     scale = 2.0 ** (np.floor(np.log2(largest)) - below)
-    return (element.round(blocks / scale) * scale).reshape(x.shape)
+    return (element.round(blocks / scale) * (scale if scaled else 1)).reshape(x.shape)
 
 
 def _mxfp6_case(rows, columns, seed):
@@ -43,8 +43,13 @@ def _mxfp6_case(rows, columns, seed):
         (_mxfp6(x, below=1), emax),
         (_mxfp6(x, below=3), emax),
         (_mxfp6(x, below=0), emax),
+        (_mxfp6(x, block=columns), "one scale per row: every 32 numbers have their own."),
         (_mxfp6(x, block=x.size), "one scale for all: every 32 numbers have their own."),
         (_mxfp6(x, block=16), "blocks of 16: every 32 numbers share a scale."),
+        (
+            _mxfp6(x, scaled=False),
+            "these are the blocks over their scales: multiply by them again.",
+        ),
         (_mxfp6(x).reshape(-1, 32), "the values are right; give them x's shape again."),
         (_mxfp6(x).ravel(), "the values are right; give them x's shape again."),
     )
@@ -53,7 +58,8 @@ def _mxfp6_case(rows, columns, seed):
 
 
 def _numbers(rows, columns, seed):
-    sizes = 10.0 ** np.arange(rows)[:, None]
+    """Rows and blocks of very different sizes: a scale that serves two of them is seen."""
+    sizes = 10.0 ** np.arange(rows)[:, None] * 0.04 ** (np.arange(columns) // 32)
     return np.random.default_rng(seed).standard_normal((rows, columns)) * 0.02 * sizes
 
 

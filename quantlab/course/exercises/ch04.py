@@ -27,8 +27,9 @@ def _slips(x):
             back(whole_zero=cut),
             "cut off, a zero-point pushes one end of the range out of the codes: round it.",
         )
-    yield back(steps=256), "256 codes have 255 steps between them."
-    for cut in (np.trunc, np.floor):
+    for steps in (250, 254, 256):
+        yield back(steps=steps), "256 codes have 255 steps between them."
+    for cut in (np.trunc, np.floor, np.ceil):
         yield back(whole=cut), "a code is the nearest whole number: round, don't cut."
 
 
@@ -105,9 +106,16 @@ def _per_row(rows, columns):
         ),
         (q.codes * q.scale, "the zero-point is missing."),
         (q.codes - q.zero_point, "the scale is missing: these are steps, not values."),
+        (-q.dequantize(), "the sign: code less zero-point, not the reverse."),
+        ((q.codes - q.zero_point) / q.scale, "a step is as long as the scale: multiply by it."),
+        (
+            (q.codes - q.zero_point.astype(np.int8)) * q.scale,
+            "int8 ran over: subtract the zero-point in a wider type.",
+        ),
     )
     about = f"{rows} rows of {columns} codes ({shape})"
-    return Case(args, q.dequantize(), about, mistakes=mistakes)
+    within = 1e-6 * float(np.abs(q.dequantize()).max())
+    return Case(args, q.dequantize(), about, within, "roundings of float32", mistakes=mistakes)
 
 
 _FOUR = _product_errors(4)
@@ -165,6 +173,7 @@ EXERCISES = {
                 "zero in [-1.0, 0.0, 2.3]",
                 "round the zero-point to a whole code before you use it.",
             ),
+            _round_trip(_LINE, "1001 numbers from -3 to 5"),
             _few(5, 6),
             _few(-6, -5),
             look_at="what does your range start from? Zero has to be inside it.",

@@ -72,6 +72,9 @@ def _wrong_products(x, w, apart):
     none, positive, above = np.zeros_like(apart), (x >= 6).any(axis=0), (np.abs(x) > 6).any(axis=0)
     below = (np.abs(x) >= 5).any(axis=0)
     exact, outliers = x @ w, x[:, apart] @ w[apart]
+    single = _coded(np.where(np.abs(x) >= 6, 0, x), 1) @ _coded(w, 0)
+    single += np.where(np.abs(x) >= 6, x, 0) @ w
+    yield single, "a column stands apart as a whole: here only its single outliers do."
     yield exact, "is anything rounded? The calm columns become codes from -127 to 127."
     yield np.where(rows, exact, _coded(x, 1) @ _coded(w, 0)), "columns of x stand apart, not rows."
     yield _separated(x, w, none), "no column stands apart here: this is plain absmax."
@@ -100,6 +103,11 @@ def _wrong_products(x, w, apart):
             return _separated(x, w, apart, whole=whole, **options)  # noqa: B023
 
         yield form() - outliers, "the part with the outliers is missing from the sum."
+        outside = x[:, apart], w[apart]
+        yield (
+            form() - outliers + _coded(outside[0], 1) @ _coded(outside[1], 0),
+            "the columns apart went through codes, too. They are multiplied as they are.",
+        )
         yield (
             form() + x[:, apart] @ (_coded(w, 0) - w)[apart],
             "the rows of w that meet outliers went through codes. They are used as they are.",
@@ -115,16 +123,28 @@ def _wrong_products(x, w, apart):
                 form(code_x=many, code_w=many),
                 f"your largest code is {largest}. Which is the largest that absmax uses in 8 bits?",
             )
-        for cut in (np.trunc, np.floor):
-            cutting = _of(rounding=cut)
-            yield form(code_x=cutting, code_w=cutting), "codes are the nearest: round, don't cut."
+        for cut in (np.trunc, np.floor, np.ceil):
+            cutting, say = _of(rounding=cut), "codes are the nearest: round, don't cut."
+            yield form(code_x=cutting, code_w=cutting), say
+            yield form(code_x=cutting), f"{say} (w is right.)"
+            yield form(code_w=cutting), f"{say} (x is right.)"
+    whole_rows = _of(peaks=x)
+    yield (
+        _separated(x, w, apart, whole_rows),
+        "an outlier sets the steps of its row: take them from the calm columns alone.",
+    )
     yield _separated(x, w, apart, axes=(1, 1)), f"w {_ALONG}"
     yield _separated(x, w, apart, axes=(0, 0)), f"x {_ALONG}"
     yield _separated(x, w, apart, axes=(0, 1)), f"x {_ALONG}"
 
 
-def _of(**options):
-    return lambda m, axis, peak_of=None: _coded(m, axis, peak_of, **options)
+def _of(peaks=None, **options):
+    """`_coded` with other options; peaks: the matrix that sets the steps, whatever is asked for."""
+
+    def code(m, axis, peak_of=None):
+        return _coded(m, axis, peak_of if peaks is None else peaks, **options)
+
+    return code
 
 
 def _agree(result, wanted, x, w):
@@ -150,7 +170,9 @@ def _numbers(tokens, features, out):
     odd = 2 * rng.integers(-16, 16, tokens * features + features * out) + 1  # no code is a tie
     x = odd[: tokens * features].reshape(tokens, -1) / 8 * 0.5 ** np.arange(tokens)[:, None]
     w = odd[tokens * features :].reshape(features, -1) / 16 * 0.5 ** np.arange(out)
-    x[tokens - 1, 1], x[0, 3], x[0, 0] = -512.0, 6.0, 5.875
+    # Elsewhere in every case: two columns that go by number are no answer.
+    far, just, below = rng.permutation(features)[:3]
+    x[tokens - 1, far], x[0, just], x[0, below] = -512.0, 6.0, 5.875
     return x, w, (np.abs(x) >= 6).any(axis=0)
 
 
@@ -175,7 +197,8 @@ def _product(tokens, features, out):
                 holds,
                 "what 8-bit codes of the calm columns and the others as they are give",
                 f"x {x.shape} with outliers in two columns, w {w.shape}",
-                "x needs one step per row, of shape (rows, 1), and w one per column.",
+                "one step per row of x, of shape (rows, 1), and one per column of w: the largest "
+                "magnitude over 127. Codes are the nearest; only columns that reach 6.0 go apart.",
             )
         )(answer)
         if wrong is None or not seen:
@@ -196,6 +219,7 @@ def _products(*checks):
 _X, _W = separation.sample()
 _HALVING = _halving_thresholds(_X, _W)
 _HALF = max(_HALVING)
+_FROM_CODES = max(_halving_thresholds(_X, _W, codes=True))
 _NONE = int(np.abs(_X).max()) + 1  # the lowest threshold that no column reaches
 
 EXERCISES = {
@@ -254,6 +278,7 @@ EXERCISES = {
                 0.5,
                 "a negative outlier",
                 look_at="it is the magnitude that counts.",
+                mistakes=((0.25, "divide by the number of columns that x has."),),
             ),
             Case(
                 (np.array([[6.0, 5.9]]), 6.0),
@@ -286,12 +311,13 @@ EXERCISES = {
                 (1, "1 halves it too, with nearly all in 16 bits. The largest is asked for."),
                 (6, "6 does far more than halve it. The largest is asked for."),
                 (
-                    max(_halving_thresholds(_X, _W, codes=True)),
+                    _FROM_CODES,
                     "here the weights come from codes: hand over w itself, not its codes.",
                 ),
                 *(
                     (t, f"{t} halves the error, and it is not the largest that does.")
                     for t in _HALVING
+                    if t not in (1, 6, _FROM_CODES)
                 ),
                 *(
                     (t, f"at {_NONE} and above, is any column still set apart?")

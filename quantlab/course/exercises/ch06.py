@@ -1,5 +1,7 @@
 """Notebook 06, GPTQ: what its exercises ask and how they are checked."""
 
+from functools import partial
+
 import numpy as np
 
 from quantlab.course.checking import Case, function, value
@@ -45,52 +47,83 @@ def plain_from():
     return next(d for d, is_plain in zip(DAMPINGS, same, strict=True) if is_plain)
 
 
-def gptq_in_a_loop(w, h, bits, divide=lambda own, h: own, remove=True, damping=0.01, bare=False):
-    """Codes of the notebook's loop; or of one that divides, removes or damps in another way.
+def damped(h, part=0.01, of=np.mean):
+    """`h` with `part` of what `of` makes of its diagonal (that of inputs that vary) added to it."""
+    diagonal = np.diag(h)
+    return h + part * of(diagonal[diagonal > 0]) * np.eye(len(h))
 
-    divide: gives what a loss is divided by, from the row's own numbers in the inverse and in the
-    damped `h`. bare: the damping is not a part of the diagonal's mean.
+
+def gptq_in_a_loop(
+    w, h, bits, damp=damped, divide=lambda own, h: own, remove=True, sign=-1,
+    clip=True, nearest=np.round, step=None,
+):  # fmt: skip
+    """Codes of the notebook's loop; or of one that does a line of it in another way.
+
+    damp: makes the damped H of `h`. divide: gives what a loss is divided by, from the row's own
+    numbers in the inverse and in the damped `h`. step: makes the steps of `w` and the top code.
     """
-    w, top, diagonal = w.copy(), 2 ** (bits - 1) - 1, np.diag(h)
-    step = np.abs(w).max(axis=0) / top
-    damped = h + damping * (1 if bare else diagonal[diagonal > 0].mean()) * np.eye(len(h))
-    inverse = np.linalg.inv(damped)
+    w, top, h = w.copy(), 2 ** (bits - 1) - 1, damp(h)
+    step = np.abs(w).max(axis=0) / top if step is None else step(w, top)
+    inverse = np.linalg.inv(h)
     codes = np.zeros(w.shape, int)
     for k in range(len(w)):
-        codes[k] = np.clip(np.round(w[k] / step), -top, top)
-        lost = (w[k] - codes[k] * step) / divide(inverse[k, k], damped[k, k])
-        w[k + 1 :] -= np.outer(inverse[k + 1 :, k], lost)
+        code = nearest(w[k] / step)
+        codes[k] = np.clip(code, -top, top) if clip else code
+        lost = (w[k] - codes[k] * step) / divide(inverse[k, k], h[k, k])
+        w[k + 1 :] += sign * np.outer(inverse[k + 1 :, k], lost)
         if remove:
             inverse -= np.outer(inverse[:, k], inverse[k]) / inverse[k, k]
     return codes
+
+
+# Other ways to damp: none, a part of another size, of another number, and not on the diagonal.
+_DAMPED_OTHERWISE = (
+    *(partial(damped, part=part) for part in (0, 0.001, 0.005, 0.02, 0.1)),
+    *(partial(damped, of=of) for of in (np.median, np.max, np.sum, lambda diagonal: 1)),
+    lambda h: h + 0.01 * np.diag(np.diag(h)),
+    lambda h: h + 0.01 * np.diag(h).mean(),
+    lambda h: h + 0.01 * h.mean() * np.eye(len(h)),
+)
+_FAULTS = (
+    (
+        {"divide": lambda own, h: 1},
+        "a share is inverse[k + 1 :, k] over the row's own number, inverse[k, k].",
+    ),
+    (
+        {"divide": lambda own, h: np.sqrt(own)},
+        "divide by inverse[k, k] itself, not by its square root: that belongs to the factor.",
+    ),
+    (
+        {"divide": lambda own, h: h},
+        "divide by the row's own number in the inverse, not by the one in H.",
+    ),
+    ({"remove": False}, "when row k is done, take it out of the inverse."),
+    *(({"damp": damp}, DAMPING_HINT) for damp in _DAMPED_OTHERWISE),
+    ({"sign": 1}, "the sign: the rows below change by minus a share of what is lost."),
+    ({"clip": False}, "no code may be above top or below -top: clip, before you see what is lost."),
+    *(
+        ({"nearest": cut}, "codes are the nearest: round, don't cut.")
+        for cut in (np.trunc, np.floor)
+    ),
+    ({"step": lambda w, top: np.abs(w).max() / top}, "every column of W has a step of its own."),
+    (
+        {"step": lambda w, top: w.max(axis=0) / top},
+        "steps need the largest magnitude: np.abs first.",
+    ),
+)
 
 
 def _gptq(w, x, bits, about):
     """A case for the codes of GPTQ, with the codes of the usual faults."""
     h = hessian(x)
     nearest = np.round(w / (np.abs(w).max(axis=0) / (2 ** (bits - 1) - 1)))
-    faults = (
-        (
-            {"divide": lambda own, h: 1},
-            "a share is inverse[k + 1 :, k] over the row's own number, inverse[k, k].",
-        ),
-        (
-            {"divide": lambda own, h: np.sqrt(own)},
-            "divide by inverse[k, k] itself, not by its square root: that belongs to the factor.",
-        ),
-        (
-            {"divide": lambda own, h: h},
-            "divide by the row's own number in the inverse, not by the one in H.",
-        ),
-        ({"remove": False}, "when row k is done, take it out of the inverse."),
-        *(({"damping": damping}, DAMPING_HINT) for damping in (0, 0.001, 0.1)),
-        ({"bare": True}, DAMPING_HINT),
-    )
+    right = quantize_gptq(w, h, bits=bits)
     mistakes = (
-        *((gptq_in_a_loop(w, h, bits, **fault), advice) for fault, advice in faults),
+        *((gptq_in_a_loop(w, h, bits, **fault), advice) for fault, advice in _FAULTS),
         (nearest, "these are the nearest codes: does anything reach the rows below?"),
+        (right.dequantize(), "these are the values that come back: the codes are asked for."),
     )
-    return Case((w, h, bits), quantize_gptq(w, h, bits=bits).codes, about, mistakes=mistakes)
+    return Case((w, h, bits), right.codes, about, mistakes=mistakes)
 
 
 def _twelve_rows():
@@ -104,7 +137,7 @@ def _tightly_bound(size=1):
 
     size: what the inputs are multiplied by. It changes H, and no code.
     """
-    rng = np.random.default_rng(318)
+    rng = np.random.default_rng(632)
     x = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 6)) + 0.15 * rng.normal(size=(60, 6))
     return rng.normal(size=(6, 3)), size * x
 
@@ -139,6 +172,11 @@ EXERCISES = {
                         "either nothing is carried or it has the wrong sign: round weight + "
                         "carried.",
                     ),
+                    *(
+                        (cut, "a code is the nearest whole number: round, don't cut.")
+                        for cut in ([0, 0, 1, 1], [1, 0, 1, 1])
+                    ),
+                    ([0, 1, 1, 1], "what was carried is in the target already: count it once."),
                 ),
             ),
             _diffusion(
@@ -155,7 +193,11 @@ EXERCISES = {
                 0.2,
                 7,
                 "a step that is not 1",
-                mistakes=(([0, 0.2, -0.2], "these are values: the codes are asked for."),),
+                mistakes=(
+                    ([0, 0.2, -0.2], "these are values: the codes are asked for."),
+                    ([0, 1, 0], "below zero, too, a code is the nearest: int( ) cuts off."),
+                    ([0, 1, -5], "a code is no weight: what comes back is code times step."),
+                ),
             ),
             _diffusion(
                 [1.0, 1.45, 1.45, 0.2],
@@ -204,7 +246,8 @@ EXERCISES = {
             _gptq(W, X, 4, "the small layer at 4 bits"),
             _gptq(*_tightly_bound(), 3, "six inputs that nearly move in a plane, 3 bits"),
             _gptq(*_tightly_bound(10), 3, "the same six inputs, ten times as large"),
-            look_at="codes only, of W's shape, with a damping of 0.01.",
+            look_at="the nearest code to where W[k] stands by now, from -top to top; a step for "
+            "each column; a damping of 0.01 of the mean of H's diagonal.",
         ),
         learned="the codes of a broken GPTQ look like any others. Only the layer error tells.",
     ),

@@ -24,6 +24,7 @@ ROWS = [
     ("GPTQ, 3", 3.13, 15.8, True),
     ("absmax, 3", 3.06, 33.9, False),
 ]
+_DOUBLE = "NF4, double quantized"
 NOT_BEATEN = (
     "a pair stays if no other has both fewer (or equal) bits and less (or equal) error; and the "
     "result is sorted by bits."
@@ -44,7 +45,11 @@ def _bits_case(*args):
         (bits + 32 / group, "a zero-point is a code: it has as many bits as one, not 16."),
         (bits + (16 + 4) / group, f"a zero-point has as many bits as a code: here {bits}, not 4."),
     )
-    with_scales_alone = ((bits + 32 / group, "a scale has 16 bits here, not 32 as NF4's."),)
+    with_scales_alone = (
+        (bits + 32 / group, "a scale has 16 bits here, not 32 as NF4's."),
+        (bits + (16 + bits) / group, "there are no zero-points here: count scales alone."),
+        (bits + 16 / 64, f"the group size is an argument: here it is {group}, not 64."),
+    )
     return Case(
         args,
         _true_bits(*args),
@@ -73,12 +78,13 @@ def _choice(rows, weights, most_bytes, have_text):
     return min(fits, key=lambda r: r[2])[0] if fits else "none"
 
 
-def _choice_case(most_bytes, have_text, look_at=""):
-    args = (ROWS, 1000, most_bytes, have_text)
+def _choice_case(most_bytes, have_text, look_at="", weights=1000, mistakes=()):
+    args = (ROWS, weights, most_bytes, have_text)
     text = "with" if have_text else "without"
-    about = f"1,000 weights in {most_bytes} bytes, {text} calibration text"
+    about = f"{weights:,} weights in {most_bytes} bytes, {text} calibration text"
     whole_row = "that is the whole row: its name alone is asked for, row[0]."
-    mistakes = [(form(row), whole_row) for row in ROWS for form in (tuple, list)]
+    whole_rows = ((form(row), whole_row) for row in ROWS for form in (tuple, list))
+    mistakes = (*mistakes, *whole_rows)
     return Case(args, _choice(*args), about, look_at=look_at, mistakes=mistakes)
 
 
@@ -164,6 +170,12 @@ EXERCISES = {
             _frontier_case(FIVE, "the five settings A to E of section 4"),
             _frontier_case([(2.0, 90.0), (3.0, 30.0), (4.0, 12.0)], "three that nobody beats"),
             _frontier_case(
+                [(2.0, 90.0), (3.0, 80.0), (4.0, 12.0)],
+                "three that nobody beats, and one of them gains little",
+                look_at="(3.0, 80.0) lies above the line between the others, and neither has both "
+                "at most its bits and at most its error: it stays.",
+            ),
+            _frontier_case(
                 [(5.0, 12.0), (4.0, 13.0), (4.0, 12.0)],
                 "equal bits, or equal error",
                 look_at="equal in one and better in the other is enough to beat.",
@@ -177,10 +189,31 @@ EXERCISES = {
         hint="bytes are weights × bits / 8. Keep the rows that fit and that you can make, then "
         "take the least error.",
         check=function(
-            _choice_case(1010, True, look_at="first what fits, then the least error."),
-            _choice_case(530, True, look_at="among those that fit the error decides, not bits."),
+            _choice_case(
+                1010,
+                True,
+                look_at="first what fits, then the least error.",
+                mistakes=(("GPTQ, 4", "with text the methods that need none are there as well."),),
+            ),
+            _choice_case(
+                530,
+                True,
+                look_at="among those that fit the error decides, not bits.",
+                mistakes=((_DOUBLE, "there is text: methods that need it can be chosen."),),
+            ),
             _choice_case(550, True, look_at="among those that fit the error decides, not bits."),
-            _choice_case(550, False, look_at="without text no method that needs it can be chosen."),
+            _choice_case(
+                550,
+                False,
+                look_at="without text no method that needs it can be chosen.",
+                mistakes=(("NF4", "its 4.5 bits take 562.5 bytes: true bits have a fraction."),),
+            ),
+            _choice_case(
+                516, True, look_at="a 4.13th bit counts, too: 1,000 such weights take 516.25 bytes."
+            ),
+            _choice_case(
+                1060, True, look_at="how many weights there are is an argument.", weights=2000
+            ),
             _choice_case(562.5, False, look_at="exactly as many bytes as there are: that fits."),
             _choice_case(300, True, look_at='nothing fits: then the answer is "none".'),
             look_at="weights × bits / 8 bytes.",

@@ -19,8 +19,13 @@ def _slope_case(w, x, target, about):
         (0, "that is the honest slope; straight through acts as if round were not there."),
         (2 * away, "the weight is multiplied by x: so is its slope."),
         (away * x, "the slope of a square has a factor: 2 times what is squared."),
-        (-right, "this points downhill; the slope points uphill."),
         (away**2, "this is the loss; its slope is asked for."),
+        (2 * away * abs(x), "a negative input turns the slope: it is x itself that counts."),
+        (-right, "this points downhill; the slope points uphill."),
+        *(
+            (2 * (cut(w) * x - target) * x, "the weight is rounded to the nearest, not cut off.")
+            for cut in (np.floor, np.ceil, np.trunc)
+        ),
     ]
     apart = tuple(pair for pair in mistakes if not np.isclose(pair[0], right))
     return Case((w, x, target), right, about, mistakes=apart)
@@ -46,7 +51,13 @@ def _ternary_case(rows, about):
     ]
     mistakes += [(_coded(w, sizes.mean(axis, keepdims=True)), wholly) for axis in (0, 1)]
     mistakes += [(_coded(w, w.std()), "the scale is the mean of the magnitudes, no spread.")]
-    mistakes += [(_coded(w, sizes.max()), "the scale is the mean of the magnitudes, no maximum.")]
+    for scale in (sizes.max(), sizes.max() / 2):
+        mistakes += [(_coded(w, scale), "the scale is the mean of the magnitudes, no maximum.")]
+    squares = np.sqrt(np.mean(w**2))
+    mistakes += [(_coded(w, squares), "the scale is the mean of the magnitudes, not of squares.")]
+    for cut in (np.floor, np.ceil):
+        mistakes += [(np.clip(cut(w / q.scale), -1, 1), "this cuts off; round to the nearest.")]
+    mistakes += [(np.round(np.clip(w, -1, 1)), "what is the scale? Divide by it first.")]
     apart = tuple(pair for pair in mistakes if not np.array_equal(pair[0], q.codes))
     return Case((w,), q.codes, about, mistakes=apart)
 
@@ -119,6 +130,9 @@ def _merge_case(w, a, b, alpha, about):
         (w + alpha * (b @ a), "alpha is divided by the rank, the rows of A."),
         (alpha / len(a) * (b @ a), "that is the change alone; W comes on top."),
         (w - alpha / len(a) * (b @ a), "the change is added."),
+        (w + alpha // len(a) * (b @ a), "alpha / rank may have a fraction: 5 / 2 is 2.5."),
+        ((w + b @ a) * alpha / len(a), "alpha / rank is for B A alone, not for W."),
+        (w + alpha / np.sqrt(len(a)) * (b @ a), "alpha is divided by the rank, not by its root."),
     )
     mistakes = tuple(pair for pair in mistakes if not np.array_equal(pair[0], right))
     return Case((w, a, b, alpha), right, about, mistakes=mistakes)
@@ -131,6 +145,7 @@ EXERCISES = {
             _slope_case(1.6, 3.0, 0.5, "an input of 3"),
             _slope_case(0.2, 1.0, 1.0, "the weight of section 2"),
             _slope_case(-1.4, 0.5, 2.0, "a weight that reads -1"),
+            _slope_case(3.3, -2.0, 1.0, "a negative input"),
             look_at="2 * (what the model says - target) * x.",
         ),
         learned="forward the weight is rounded, backward only x is left of it.",
@@ -139,7 +154,7 @@ EXERCISES = {
         hint="divide by the mean of the magnitudes, round, and keep what comes within -1 and 1.",
         check=function(
             _ternary_case(
-                [[-3.0, 1.4, -1.2, 0.6, -0.2], [1.2, -0.8, 0.6, -0.8, -0.2]],
+                [[-1.1, -0.3, 0.6, 0.9, 0.8, -1.0], [-0.4, -0.1, -0.6, -5.3, 0.2, -0.7]],
                 "the mean magnitude is 1",
             ),
             _ternary_case([[0.3, 0.1, -0.2], [0.02, -0.3, 0.04]], "six small weights"),
@@ -184,6 +199,7 @@ EXERCISES = {
         check=function(
             _merge_case(_W, _A[:1], _B[:, :1], 1.0, "rank 1, alpha 1"),
             _merge_case(_W, _A, _B, 16.0, "rank 2, alpha 16"),
+            _merge_case(_W, _A, _B, 5, "rank 2, alpha 5"),
             _merge_case(_W, _A, 0 * _B, 16.0, "B is zero, as before training"),
             look_at="W + alpha / rank · B A, the rank being the rows of A.",
         ),
