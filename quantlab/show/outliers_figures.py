@@ -83,9 +83,10 @@ def columns(cases, threshold, title, alt=None):
     for name, x in given.by_name("cases", cases, 2).items():
         maxima = np.abs(x).max(axis=0)
         count = int((maxima >= threshold).sum())
-        reached = f"{name}: {count} of {maxima.size} reach {threshold:g}"
-        said.append(f"{reached}, at most {maxima.max():.4g}.")
-        panels.append(bars(maxima, maxima >= threshold, threshold, reached, width=style.WIDEST))
+        reached = f"{count} of {maxima.size} reach {threshold:g}"
+        said.append(f"{name}: {reached}, at most {maxima.max():.4g}.")
+        words = f"{name}, the largest magnitude in each column: {reached}"
+        panels.append(bars(maxima, maxima >= threshold, threshold, words, width=style.WIDEST))
     return drawing.flow(panels).picture(title, alt or f"{title}. {' '.join(said)}")
 
 
