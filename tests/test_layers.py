@@ -89,13 +89,15 @@ def test_importing_quantlab_loads_the_core_alone():
     assert "quantlab.gptq" in loaded
 
 
-def test_importing_quantlab_brings_few_modules_beside_its_own():
+def test_importing_quantlab_brings_numpy_and_a_few_modules_of_python():
     # How long it takes is measured in tests/benchmarks: a clock has no place here.
     code = (
         "import sys, numpy; before = set(sys.modules); import quantlab; "
         "print(*(name for name in set(sys.modules) - before if name.split('.')[0] != 'quantlab'))"
     )
-    assert len(fresh(code)) < 30
+    brought = fresh(code)
+    assert [m for m in brought if m.split(".")[0] not in (*sys.stdlib_module_names, "numpy")] == []
+    assert len(brought) < 50  # NumPy 2 has some of them already, NumPy 1 fewer: 23 and 34
 
 
 @pytest.mark.parametrize("name", ["lm", "experiments.whole_model", "show", "course", "command"])

@@ -68,23 +68,45 @@ _ALONG = (
 
 def _wrong_products(x, w, apart):
     """Yield (a product that people write, what to look at)."""
-    rows = (np.abs(x) >= 6).any(axis=1, keepdims=True)
-    none, positive, above = np.zeros_like(apart), (x >= 6).any(axis=0), (np.abs(x) > 6).any(axis=0)
-    below = (np.abs(x) >= 5).any(axis=0)
-    exact, outliers = x @ w, x[:, apart] @ w[apart]
-    single = _coded(np.where(np.abs(x) >= 6, 0, x), 1) @ _coded(w, 0)
-    single += np.where(np.abs(x) >= 6, x, 0) @ w
-    yield single, "a column stands apart as a whole: here only its single outliers do."
+    exact = x @ w
     yield exact, "is anything rounded? The calm columns become codes from -127 to 127."
-    yield np.where(rows, exact, _coded(x, 1) @ _coded(w, 0)), "columns of x stand apart, not rows."
-    yield _separated(x, w, none), "no column stands apart here: this is plain absmax."
-    yield _separated(x, w, positive), "an outlier may be negative: it is the magnitude that counts."
-    yield _separated(x, w, above), "a value equal to the threshold, 6.0, reaches it."
-    yield _separated(x, w, below), "5.875 does not reach 6: its column stays in 8 bits."
+    yield from _wrongly_apart(x, w, apart, exact)
+    yield from _wrong_sums(x, w, apart)
+    for whole in _WHOLE:
+        yield from _wrong_codes(x, w, apart, whole)
+    yield (
+        _separated(x, w, apart, lambda m, axis, peak_of=None: _coded(m, axis, x)),
+        "an outlier sets the steps of its row: take them from the calm columns alone.",
+    )
+    yield _separated(x, w, apart, axes=(1, 1)), f"w {_ALONG}"
+    yield _separated(x, w, apart, axes=(0, 0)), f"x {_ALONG}"
+    yield _separated(x, w, apart, axes=(0, 1)), f"x {_ALONG}"
+
+
+def _wrongly_apart(x, w, apart, exact):
+    """Products with other columns apart, or with other things than columns."""
+    far, none = np.abs(x) >= 6, np.zeros_like(apart)
+    single = _coded(np.where(far, 0, x), 1) @ _coded(w, 0) + np.where(far, x, 0) @ w
+    yield single, "a column stands apart as a whole: here only its single outliers do."
+    rows = np.where(far.any(axis=1, keepdims=True), exact, _coded(x, 1) @ _coded(w, 0))
+    yield rows, "columns of x stand apart, not rows."
+    columns = (
+        (none, "no column stands apart here: this is plain absmax."),
+        ((x >= 6).any(axis=0), "an outlier may be negative: it is the magnitude that counts."),
+        ((np.abs(x) > 6).any(axis=0), "a value equal to the threshold, 6.0, reaches it."),
+        ((np.abs(x) >= 5).any(axis=0), "5.875 does not reach 6: its column stays in 8 bits."),
+    )
+    for others, say in columns:
+        yield _separated(x, w, others), say
+    outliers = x[:, apart] @ w[apart]
     yield outliers, "this is the part with the outliers alone. Where are the calm columns?"
     twice = "the outliers count twice: leave their columns out of the 8-bit part."
     yield _separated(x, w, none) + outliers, twice
-    calm_x, calm_w = x[:, ~apart], w[~apart]
+
+
+def _wrong_sums(x, w, apart):
+    """Products whose sums of codes are made into numbers in another way."""
+    calm_x, calm_w, outliers = x[:, ~apart], w[~apart], x[:, apart] @ w[apart]
     step_x, step_w = (_step(m, axis) for m, axis in ((calm_x, 1), (calm_w, 0)))
     codes_x, codes_w = np.round(calm_x / step_x), np.round(calm_w / step_w)
     sums = codes_x @ codes_w
@@ -97,54 +119,41 @@ def _wrong_products(x, w, apart):
     yield _separated(x, w, apart, signed, signed), "steps need the largest magnitude: np.abs first."
     affine = quantize_zero_point(calm_x, axis=1), quantize_zero_point(calm_w, axis=0)
     yield quantized_matmul(*affine) + outliers, "this is zero-point: absmax is asked for."
-    for whole in _WHOLE:
 
-        def form(**options):
-            return _separated(x, w, apart, whole=whole, **options)  # noqa: B023
 
-        yield form() - outliers, "the part with the outliers is missing from the sum."
-        outside = x[:, apart], w[apart]
-        yield (
-            form() - outliers + _coded(outside[0], 1) @ _coded(outside[1], 0),
-            "the columns apart went through codes, too. They are multiplied as they are.",
-        )
-        yield (
-            form() + x[:, apart] @ (_coded(w, 0) - w)[apart],
-            "the rows of w that meet outliers went through codes. They are used as they are.",
-        )
-        yield form(code_w=_plain), "only x is rounded: w needs codes too."
-        yield form(code_x=_plain), "only w is rounded: x needs codes too."
-        yield form(axes=(1, None)), "w has one step for all. Each of its outputs has its own."
-        yield form(axes=(None, 0)), "x has one step for all. Each of its tokens has its own."
-        yield form(axes=(None, None)), "one step for all of x, and one for all of w."
-        for largest in (7, 31, 63, 128, 255, 511, 1023, 2047, 32767):
-            many = _of(largest=largest)
-            yield (
-                form(code_x=many, code_w=many),
-                f"your largest code is {largest}. Which is the largest that absmax uses in 8 bits?",
-            )
-        for cut in (np.trunc, np.floor, np.ceil):
-            cutting, say = _of(rounding=cut), "codes are the nearest: round, don't cut."
-            yield form(code_x=cutting, code_w=cutting), say
-            yield form(code_x=cutting), f"{say} (w is right.)"
-            yield form(code_w=cutting), f"{say} (x is right.)"
-    whole_rows = _of(peaks=x)
+def _wrong_codes(x, w, apart, whole):
+    """Products with other codes. whole: as in `_separated`."""
+
+    def form(**options):
+        return _separated(x, w, apart, whole=whole, **options)
+
+    out_x, out_w = x[:, apart], w[apart]
+    yield form() - out_x @ out_w, "the part with the outliers is missing from the sum."
     yield (
-        _separated(x, w, apart, whole_rows),
-        "an outlier sets the steps of its row: take them from the calm columns alone.",
+        form() + _coded(out_x, 1) @ _coded(out_w, 0) - out_x @ out_w,
+        "the columns apart went through codes, too. They are multiplied as they are.",
     )
-    yield _separated(x, w, apart, axes=(1, 1)), f"w {_ALONG}"
-    yield _separated(x, w, apart, axes=(0, 0)), f"x {_ALONG}"
-    yield _separated(x, w, apart, axes=(0, 1)), f"x {_ALONG}"
+    yield (
+        form() + out_x @ (_coded(w, 0) - w)[apart],
+        "the rows of w that meet outliers went through codes. They are used as they are.",
+    )
+    yield form(code_w=_plain), "only x is rounded: w needs codes too."
+    yield form(code_x=_plain), "only w is rounded: x needs codes too."
+    yield form(axes=(1, None)), "w has one step for all. Each of its outputs has its own."
+    yield form(axes=(None, 0)), "x has one step for all. Each of its tokens has its own."
+    yield form(axes=(None, None)), "one step for all of x, and one for all of w."
+    for largest in (7, 31, 63, 128, 255, 511, 1023, 2047, 32767):
+        many, say = _of(largest=largest), f"your largest code is {largest}."
+        yield form(code_x=many, code_w=many), f"{say} Which is the largest of absmax in 8 bits?"
+    for cut in (np.trunc, np.floor, np.ceil):
+        cutting, say = _of(rounding=cut), "codes are the nearest: round, don't cut."
+        yield form(code_x=cutting, code_w=cutting), say
+        yield form(code_x=cutting), f"{say} (w is right.)"
+        yield form(code_w=cutting), f"{say} (x is right.)"
 
 
-def _of(peaks=None, **options):
-    """`_coded` with other options; peaks: the matrix that sets the steps, whatever is asked for."""
-
-    def code(m, axis, peak_of=None):
-        return _coded(m, axis, peak_of if peaks is None else peaks, **options)
-
-    return code
+def _of(**options):
+    return lambda m, axis, peak_of=None: _coded(m, axis, peak_of, **options)
 
 
 def _agree(result, wanted, x, w):
