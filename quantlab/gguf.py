@@ -18,9 +18,9 @@ from functools import partial
 import numpy as np
 
 from ._checks import as_array, finite_array, one_of, whole
-from ._fast.pieces import each, slices
+from ._fast.pieces import CHUNK, each, slices
 
-PIECE = 2**15  # values at a time: few enough for the cache, since each trial reads them again
+PIECE = 2**17  # values to encode at a time: fewer than elsewhere, since each trial takes its own
 SHIFTS = np.array([[0], [2], [4], [6]], np.uint8)  # Q6_K: the upper 2 bits of 4 codes in a byte
 LEAST = np.float32(1e-15)  # where scales are looked for, blocks below this become zeros
 MXFP4_VALUES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.float32)
@@ -106,7 +106,7 @@ def decode(blocks, type, shape=None):
     if math.prod(shape) != len(raw) * kind.values:
         raise ValueError(f"shape must hold {len(raw) * kind.values} values, got {shape}")
     values = np.empty((len(raw), kind.values), np.float32)
-    pieces = slices(len(raw), max(1, PIECE // kind.values))
+    pieces = slices(len(raw), CHUNK // kind.values)
     each(partial(_decode, DECODERS[type], raw, values), pieces)
     return values.reshape(shape)
 
@@ -388,7 +388,9 @@ def _from_q4_k(raw):
     lows = np.hstack([m & 63, last >> 4 | m >> 6 << 4])
     codes = _unnibbles(raw[:, 16:].reshape(-1, 4, 32)).reshape(-1, 8, 32)
     d, low = _unhalf(raw[:, :2]) * scales, _unhalf(raw[:, 2:4]) * lows
-    return d[..., None] * codes - low[..., None]
+    values = d[..., None] * codes
+    values -= low[..., None]
+    return values
 
 
 def _from_q6_k(raw):

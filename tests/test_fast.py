@@ -179,7 +179,9 @@ def test_going_back_takes_little_more_memory_than_what_comes_of_it(name):
 @pytest.mark.parametrize("name", ql.gguf.TYPES)
 def test_going_back_from_blocks_of_llama_cpp_takes_little_more_too(name):
     blocks = np.random.default_rng(0).integers(0, 256, 2**14 * ql.gguf.TYPES[name].bytes)
-    blocks = np.resize(blocks.astype(np.uint8), (256 // ql.gguf.TYPES[name].values, blocks.size))
+    # 67 MB come of it; each of two threads holds some pieces of two megabytes.
+    rows = 4 * 256 // ql.gguf.TYPES[name].values
+    blocks = np.resize(blocks.astype(np.uint8), (rows, blocks.size))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "WORKERS", 2)
         assert peak_over_result(partial(ql.gguf.decode, blocks, name)) < 1.25
@@ -191,7 +193,7 @@ def test_blocks_of_llama_cpp_are_the_same_in_pieces_and_at_once(name, monkeypatc
     blocks = np.random.default_rng(0).integers(0, 256, (301, 3 * bytes)).astype(np.uint8)
     results = []
     for piece in (2**40, 256, 2**12):
-        monkeypatch.setattr(ql.gguf, "PIECE", piece)
+        monkeypatch.setattr(ql.gguf, "CHUNK", piece)
         results.append(ql.gguf.decode(blocks, name))
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
 

@@ -145,7 +145,7 @@ or less.
 
 **Same result:** NF4, int8 rows against bitsandbytes and all casts are equal byte for byte. torchao
 divides by a step that is rounded once more, so next to a tie a code may be one beside: fewer than 1
-in 10,000. GPTQ's output error agrees to 0.1%. `Quantized` keeps the step, and 127 steps may miss
+in 10,000. GPTQ's output error agrees to 0.2%. `Quantized` keeps the step, and 127 steps may miss
 the absmax by its last bit: of the LLM.int8() products fewer than 1 in 10,000 are one place beside.
 
 ## From small to large

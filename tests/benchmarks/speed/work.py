@@ -199,7 +199,7 @@ def gptq(group_size):
 
         def same(ours, theirs):
             errors = [np.linalg.norm(x[:512] @ (values - w)) for values in (ours, theirs)]
-            assert abs(errors[0] / errors[1] - 1) < 0.001
+            assert abs(errors[0] / errors[1] - 1) < 0.002
 
         return Pair(
             lambda: ql.quantize_gptq(
