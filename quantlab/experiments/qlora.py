@@ -199,6 +199,21 @@ def kept_of_change(rounded, exact, before):
     return along / size
 
 
+def give_back(rounded, exact, before):
+    """Return `rounded` with what its rounding took of the change added again, layer by layer.
+
+    Its other errors stay. rounded, exact, before: as for `kept_of_change`. The result is in FP32.
+    """
+    result = copy.deepcopy(exact)
+    others = (model.linears() for model in (rounded, exact, before))
+    for (_, layer), *three in zip(result.linears(), *others, strict=True):
+        after, meant, start = (each.weight.detach().float() for _, each in three)
+        change, size = meant - start, (meant - start).square().sum()
+        kept = ((after - start) * change).sum() / size if size else 1
+        layer.weight.data = after + (1 - kept) * change
+    return result
+
+
 def _stories(characters):
     """Return the beginning of the evaluation text."""
     return (_data.path("texts") / "evaluation.txt").read_text(encoding="utf-8")[:characters]

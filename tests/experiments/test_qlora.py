@@ -93,6 +93,18 @@ def test_weights_are_off_by_a_share_of_their_size(adapted, four_bits):
     assert 0 < eight < same < 0.02 < other < 0.2
 
 
+def test_what_rounding_took_of_a_change_can_be_given_back(adapted, four_bits):
+    merged = qlora.merges(adapted)
+    exact, rounded = merged["FP32"], merged[qlora.SAME_GRID]
+    again = qlora.give_back(rounded, exact, four_bits)
+    assert qlora.kept_of_change(rounded, exact, four_bits) < 0.9
+    assert qlora.kept_of_change(again, exact, four_bits) == pytest.approx(1, abs=1e-4)
+    # The other errors stay, and what is exact stays as it is; so does a layer without a change.
+    assert 0 < qlora.weights_off(again, exact) < qlora.weights_off(rounded, exact)
+    assert qlora.weights_off(qlora.give_back(exact, exact, four_bits), exact) < 1e-7
+    assert qlora.weights_off(qlora.give_back(rounded, four_bits, four_bits), rounded) == 0
+
+
 def test_each_flag_changes_what_it_is_for(four_flags, exact):
     import torch
     from transformers import BitsAndBytesConfig
