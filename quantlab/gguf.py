@@ -389,8 +389,7 @@ def _from_q4_k(raw):
     codes = _unnibbles(raw[:, 16:].reshape(-1, 4, 32)).reshape(-1, 8, 32)
     d, low = _unhalf(raw[:, :2]) * scales, _unhalf(raw[:, 2:4]) * lows
     values = d[..., None] * codes
-    values -= low[..., None]
-    return values
+    return np.subtract(values, low[..., None], out=values)
 
 
 def _from_q6_k(raw):

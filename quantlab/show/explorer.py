@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
@@ -16,6 +17,9 @@ from quantlab.experiments import codes
 from quantlab.show import html
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+# JupyterLab from 4.4 hands what controls say to a second thread of the kernel, all but the first
+# messages. Two renderings at once may mix: a load changes torch for the whole process.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @cache
@@ -92,6 +96,10 @@ class Explorer:
         return box.add_class("ql-explorer")
 
     def _update(self, change):
+        with _ONE_AT_A_TIME:
+            self._show()
+
+    def _show(self):
         self.html.add_class("ql-busy")
         # A setting that render cannot serve is said in place: an exception here would be lost.
         try:

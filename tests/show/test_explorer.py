@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+import time
 from fractions import Fraction
 from types import ModuleType
 
@@ -270,3 +272,27 @@ def test_a_number_keeps_four_significant_digits(value):
     text = html.number(value).replace("−", "-")
     assert float(text) == pytest.approx(value, rel=5e-4)
     assert len(text.split("e")[0].lstrip("-0.").replace(".", "")) >= 4
+
+
+def test_two_threads_render_one_after_the_other_and_the_last_settings_stay():
+    """JupyterLab hands messages to a second thread of the kernel, and a load changes torch."""
+    inside, most = [], []
+
+    def render(a, b):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+        return f"{a} {b}"
+
+    sliders = {name: widgets.IntSlider(max=20) for name in "ab"}
+    one = show.Explorer(sliders, render)
+    moves = [
+        threading.Thread(target=lambda name=name: [one.set(**{name: i}) for i in range(1, 6)])
+        for name in "ab"
+    ]
+    for each in moves:
+        each.start()
+    for each in moves:
+        each.join()
+    assert max(most) == 1 and one.html.value == "5 5"

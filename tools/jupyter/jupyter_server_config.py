@@ -4,6 +4,10 @@ The server hands an answer of Python to the browser in several small messages. T
 the first back until the browser has confirmed that one, which takes it 40 ms: an explorer that
 answers in 15 ms then answers in 55. TCP_NODELAY sends each message at once.
 
+What controls say stays in the thread of the cells (labconfig/default_setting_overrides.json). From
+4.4 on JupyterLab hands it to a second one: then an explorer may load a model while a cell does, and
+as a load changes torch for the whole process, both can come out wrong.
+
 A style sheet of ours keeps folded answers closed (custom/custom.css says how).
 """
 
