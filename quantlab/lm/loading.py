@@ -5,6 +5,7 @@ import copy
 import errno
 import functools
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ PART = re.compile(r"model-\d+-of-\d+\.safetensors")
 #: What a load reads beside the weights.
 BESIDE = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 PATIENCE = 2.5  # seconds for the first answer of the hub
+_ONE_AT_A_TIME = threading.RLock()  # transformers changes torch for the process while it loads
 
 
 def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_stored=True):
@@ -51,6 +53,11 @@ def load(name=BUNDLED, quantization=None, device=None, double_quant=False, as_st
     downloaded) if the disk has no room, ConnectionError without the network, PermissionError for a
     gated model or a wrong token, FileNotFoundError for one that is not there.
     """
+    with _ONE_AT_A_TIME:
+        return _load_alone(name, quantization, device, double_quant, as_stored)
+
+
+def _load_alone(name, quantization, device, double_quant, as_stored):
     device, as_stored = best_device(device), flag("as_stored", as_stored)
     source, shape, dtype, config, kept = _plan(name, quantization, device, double_quant)
     label = kept.label if kept else _label(quantization, dtype)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -462,3 +463,30 @@ def test_weights_come_from_safetensors_and_never_with_code(monkeypatch):
 def test_the_bytes_are_predicted_from_the_shape_within_2_percent(quantization):
     loaded = lm.load("tiny-lm", quantization, "cpu").memory_bytes()
     assert loading.predict_bytes("tiny-lm", quantization, "cpu") == pytest.approx(loaded, rel=0.02)
+
+
+def test_threads_that_load_at_the_same_time_take_turns(monkeypatch):
+    """transformers changes torch for the whole process while it loads: two at once gave NaN."""
+    inside, most, found, real = [], [], [], loading._load
+
+    def load_slowly(*args):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.1)
+        try:
+            return real(*args)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(loading, "_load", load_slowly)
+    kinds = ("nf4", "fp16", "bf16")
+    threads = [
+        threading.Thread(target=lambda kind=kind: found.append(lm.load("tiny-lm", kind, "cpu")))
+        for kind in kinds
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(found) == len(kinds) and max(most) == 1
+    assert all(np.isfinite(model.perplexity("Once upon a time there was")) for model in found)
